@@ -1,0 +1,188 @@
+//! Reading a question: the one message shape that must be fast (RFC 1035 section 4.1.2).
+
+use super::{
+    Class, Edns, HEADER_LEN, Header, NameHasher, NameKey, Opcode, Rcode, Rtype, WireError, read_record,
+    u16_at,
+};
+
+/// A question as read from a message. Reused: a worker keeps one a batch place.
+pub struct Question {
+    /// The message's header.
+    pub header: Header,
+    /// QNAME as a lookup key; the octets as sent are `message[12..end - 4]`.
+    pub name: NameKey,
+    /// QTYPE.
+    pub qtype: Rtype,
+    /// QCLASS.
+    pub qclass: Class,
+    /// Where the octets after the question section start; `HEADER_LEN` when no question could be read.
+    pub end: usize,
+    /// The OPT record, if there was one.
+    pub edns: Option<Edns>,
+}
+
+/// What to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// An unsigned question: answer it here and now.
+    Question,
+    /// An UPDATE, or a message with a TSIG: the registrar's work.
+    Registrar,
+    /// A reply with this RCODE and nothing else. The question is repeated if `end` says that one was read.
+    Reply(Rcode),
+    /// No reply: a response, or too short to have a header.
+    Silence,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        Question {
+            header: Header::default(),
+            name: NameKey::default(),
+            qtype: Rtype::A,
+            qclass: Class::IN,
+            end: HEADER_LEN,
+            edns: None,
+        }
+    }
+}
+
+impl Question {
+    /// Reads `message`, in the order in which cheap refusals come first. Allocates nothing.
+    pub fn read(&mut self, message: &[u8], hasher: &NameHasher) -> Reading {
+        self.edns = None;
+        self.end = HEADER_LEN;
+        let Some(header) = Header::read(message) else { return Reading::Silence };
+        self.header = header;
+        if header.is_response() {
+            return Reading::Silence;
+        }
+        match header.opcode() {
+            Opcode::QUERY => {}
+            Opcode::UPDATE => return Reading::Registrar,
+            _ => return Reading::Reply(Rcode::NOTIMP),
+        }
+        // RFC 9619: a QUERY has exactly one question.
+        if header.counts[0] != 1 {
+            return Reading::Reply(Rcode::FORMERR);
+        }
+        match self.read_sections(message, hasher) {
+            Ok(reading) => reading,
+            Err(_) => Reading::Reply(Rcode::FORMERR),
+        }
+    }
+
+    fn read_sections(&mut self, message: &[u8], hasher: &NameHasher) -> Result<Reading, WireError> {
+        let rest = message.get(HEADER_LEN..).unwrap_or_default();
+        let fixed = HEADER_LEN + self.name.read(rest, HEADER_LEN, hasher)?;
+        let short = WireError::Short { at: fixed };
+        self.qtype = Rtype::from_int(u16_at(message, fixed).ok_or(short)?);
+        self.qclass = Class::from_int(u16_at(message, fixed + 2).ok_or(short)?);
+        self.end = fixed + 4;
+
+        let [_, answers, authorities, additionals] = self.header.counts;
+        let mut at = self.end;
+        for _ in 0..u32::from(answers) + u32::from(authorities) {
+            at = read_record(message, at)?.end();
+        }
+        let mut signed = false;
+        for _ in 0..additionals {
+            if signed {
+                return Err(WireError::TsigPlace);
+            }
+            let record = read_record(message, at)?;
+            at = record.end();
+            match record.rtype {
+                Rtype::OPT if self.edns.is_some() => return Err(WireError::BadOpt),
+                Rtype::OPT => self.edns = Some(Edns::read(message, &record)?),
+                Rtype::TSIG => signed = true,
+                _ => {}
+            }
+        }
+        if at != message.len() {
+            return Err(WireError::Trailing { octets: message.len() - at });
+        }
+        Ok(if signed { Reading::Registrar } else { Reading::Question })
+    }
+
+    /// QNAME, QTYPE and QCLASS as sent: a response repeats them octet for octet, case included, which is what clients
+    /// that mix case (0x20) check.
+    pub fn as_sent<'m>(&self, message: &'m [u8]) -> &'m [u8] {
+        message.get(HEADER_LEN..self.end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03WeB\x00\x00\x01\x00\x01";
+    const OPT: &[u8] = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x00";
+
+    fn read(message: &[u8]) -> (Question, Reading) {
+        let mut question = Question::default();
+        let reading = question.read(message, &NameHasher::default());
+        (question, reading)
+    }
+
+    fn with_additional(records: &[&[u8]]) -> Vec<u8> {
+        let mut message = PLAIN.to_vec();
+        message[11] = records.len() as u8;
+        records.iter().for_each(|record| message.extend_from_slice(record));
+        message
+    }
+
+    #[test]
+    fn a_plain_question() {
+        let (question, reading) = read(PLAIN);
+        assert_eq!(reading, Reading::Question);
+        assert_eq!((question.qtype, question.qclass, question.end), (Rtype::A, Class::IN, PLAIN.len()));
+        assert_eq!(question.name.as_wire(), b"\x03web\x00");
+        assert_eq!(question.as_sent(PLAIN), &PLAIN[12..]);
+        assert!(question.edns.is_none());
+    }
+
+    #[test]
+    fn edns_is_read_and_a_second_opt_is_formerr() {
+        let (question, reading) = read(&with_additional(&[OPT]));
+        assert_eq!(reading, Reading::Question);
+        let edns = question.edns.unwrap();
+        assert_eq!((edns.udp_size, edns.version, edns.dnssec_ok), (4096, 0, true));
+        assert_eq!(read(&with_additional(&[OPT, OPT])).1, Reading::Reply(Rcode::FORMERR));
+    }
+
+    #[test]
+    fn tsig_goes_to_the_registrar_only_as_the_last_record() {
+        let tsig = b"\x01k\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00";
+        assert_eq!(read(&with_additional(&[OPT, tsig])).1, Reading::Registrar);
+        assert_eq!(read(&with_additional(&[tsig, OPT])).1, Reading::Reply(Rcode::FORMERR));
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused_the_cheap_way() {
+        assert_eq!(read(&PLAIN[..11]).1, Reading::Silence);
+        let mut message = PLAIN.to_vec();
+        message[2] = 0x81;
+        assert_eq!(read(&message).1, Reading::Silence, "a response");
+        for (opcode, wanted) in [
+            (1, Reading::Reply(Rcode::NOTIMP)),
+            (4, Reading::Reply(Rcode::NOTIMP)),
+            (5, Reading::Registrar),
+            (15, Reading::Reply(Rcode::NOTIMP)),
+        ] {
+            message[2] = opcode << 3;
+            assert_eq!(read(&message).1, wanted, "opcode {opcode}");
+        }
+        for count in [0, 2] {
+            let mut message = PLAIN.to_vec();
+            message[5] = count;
+            assert_eq!(read(&message).1, Reading::Reply(Rcode::FORMERR), "QDCOUNT {count}");
+        }
+        for cut in 12..PLAIN.len() {
+            assert_eq!(read(&PLAIN[..cut]).1, Reading::Reply(Rcode::FORMERR), "cut at {cut}");
+        }
+        let mut trailing = PLAIN.to_vec();
+        trailing.push(0);
+        assert_eq!(read(&trailing).1, Reading::Reply(Rcode::FORMERR));
+    }
+}
