@@ -1,0 +1,109 @@
+//! What happened to a member: the one stream that the published view, the store, the counters and the log consume.
+
+use std::sync::Arc;
+
+use super::{Member, MemberName, PoolHandle};
+
+/// Why a member changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It registered.
+    Joined,
+    /// A heartbeat that changed nothing.
+    Renewed,
+    /// A heartbeat that changed its records, attributes, lease or owner.
+    Changed,
+    /// A record that its heartbeats no longer name came to its end; the member stays.
+    Lapsed,
+    /// It, or an admin, deleted it.
+    Deregistered,
+    /// Its lease ran out.
+    Expired,
+    /// It came back from the store after a restart, with a grace.
+    Restored,
+}
+
+impl Cause {
+    /// As the log and the counters spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Joined => "joined",
+            Cause::Renewed => "renewed",
+            Cause::Changed => "changed",
+            Cause::Lapsed => "lapsed",
+            Cause::Deregistered => "deregistered",
+            Cause::Expired => "expired",
+            Cause::Restored => "restored",
+        }
+    }
+}
+
+/// One member before and after. Consumers compare the two; none of them asks the roll.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// In which pool.
+    pub pool: PoolHandle,
+    /// Who.
+    pub name: MemberName,
+    /// Why.
+    pub cause: Cause,
+    /// What was registered before; `None` when it joined.
+    pub before: Option<Arc<Member>>,
+    /// What is registered now; `None` when it is gone.
+    pub after: Option<Arc<Member>>,
+    /// When the lease of `before` would have ended, monotonic milliseconds, for taking the change back.
+    pub before_ends_ms: u64,
+}
+
+impl Change {
+    /// Whether the store must hold it. A heartbeat that renews a lease and nothing else never reaches the disk, but the
+    /// first one of each server run does: it ends the claim to the restart's grace.
+    pub fn is_durable(&self) -> bool {
+        // Lapse times are not stored, so a record that is merely due to lapse is no durable change.
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => {
+                !Arc::ptr_eq(before, after)
+                    && ((&before.owner, before.lease_ms, before.own_ttl_s, before.heard_run)
+                        != (&after.owner, after.lease_ms, after.own_ttl_s, after.heard_run)
+                        || before.shows_otherwise(after))
+            }
+            _ => self.cause != Cause::Restored,
+        }
+    }
+
+    /// Whether any record in the zone differs, TTLs aside: then the zone's serial moves.
+    pub fn is_visible(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => !Arc::ptr_eq(before, after) && before.shows_otherwise(after),
+            _ => true,
+        }
+    }
+
+    /// Whether the pool's published view must be made anew: records, TTLs or ends differ from what it was made from.
+    pub fn reshapes(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => {
+                !Arc::ptr_eq(before, after)
+                    && (before.own_ttl_s != after.own_ttl_s
+                        || before.lease_ms > after.lease_ms
+                        || before.addresses != after.addresses
+                        || before.services != after.services
+                        || before.attributes != after.attributes)
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Member {
+    fn shows_otherwise(&self, other: &Member) -> bool {
+        let ips = |member: &Member| member.addresses.iter().map(|address| address.ip).collect::<Vec<_>>();
+        let services = |member: &Member| {
+            let fields = member.services.iter();
+            fields
+                .map(|service| (service.service.clone(), service.port, service.priority, service.weight))
+                .collect::<Vec<_>>()
+        };
+        ips(self) != ips(other) || services(self) != services(other) || self.attributes != other.attributes
+    }
+}

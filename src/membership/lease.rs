@@ -1,0 +1,226 @@
+//! Leases in slots that never move: what heartbeats write and answers read, without a lock.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Slots in a chunk. A chunk is 32 KB and is made when its first slot is needed.
+const CHUNK_SLOTS: usize = 4096;
+/// Chunks that a table may have.
+const CHUNKS_MAX: usize = 4096;
+/// Members that one server may hold at a time: 16,777,216.
+pub const SLOTS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX;
+
+const LIVE: u64 = 1;
+const GENERATION_BITS: u32 = 21;
+const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
+/// Deadlines have the remaining 42 bits: 139 years of milliseconds.
+const DEADLINE_SHIFT: u32 = GENERATION_BITS + 1;
+const DEADLINE_MAX: u64 = u64::MAX >> DEADLINE_SHIFT;
+
+/// How long leases of a pool may be, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseRules {
+    /// When the client asks for nothing.
+    pub default_ms: u32,
+    /// A shorter wish is raised to this.
+    pub min_ms: u32,
+    /// A longer wish is lowered to this.
+    pub max_ms: u32,
+}
+
+impl LeaseRules {
+    /// The lease granted for a wish.
+    pub fn grant(&self, wish_ms: Option<u64>) -> u32 {
+        let wish = wish_ms.unwrap_or(u64::from(self.default_ms));
+        wish.clamp(u64::from(self.min_ms), u64::from(self.max_ms)) as u32
+    }
+}
+
+/// A claim on a slot: dead as soon as the slot is freed, whoever gets it next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseRef {
+    /// Which slot.
+    pub slot: u32,
+    /// Which of the slot's successive leases.
+    pub generation: u32,
+}
+
+/// All leases of a server. Shared: answers read it, the registrar writes it.
+pub struct LeaseTable {
+    /// Each slot: deadline (42 bits, monotonic ms), generation (21 bits), live (1 bit).
+    chunks: Box<[OnceLock<Box<[AtomicU64]>>]>,
+}
+
+impl Default for LeaseTable {
+    fn default() -> Self {
+        LeaseTable { chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect() }
+    }
+}
+
+fn pack(ends_ms: u64, generation: u32) -> u64 {
+    // A deadline past 139 years is held back to it; leases are an hour at most.
+    (ends_ms.min(DEADLINE_MAX) << DEADLINE_SHIFT) | ((u64::from(generation) & GENERATION_MASK) << 1) | LIVE
+}
+
+fn ends_ms_of(word: u64) -> u64 {
+    word >> DEADLINE_SHIFT
+}
+
+fn generation_of(word: u64) -> u32 {
+    ((word >> 1) & GENERATION_MASK) as u32
+}
+
+impl LeaseTable {
+    fn slot(&self, slot: u32) -> Option<&AtomicU64> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK_SLOTS)?.get()?.get(slot % CHUNK_SLOTS)
+    }
+
+    /// The word of a live lease of this generation.
+    fn live(&self, lease: LeaseRef) -> Option<(&AtomicU64, u64)> {
+        let slot = self.slot(lease.slot)?;
+        let word = slot.load(Ordering::Acquire);
+        (word & LIVE != 0 && generation_of(word) == lease.generation).then_some((slot, word))
+    }
+
+    /// When this lease ends, monotonic milliseconds; `None` once it has expired or been freed. That it ends later than now
+    /// is the caller's check.
+    pub fn ends_ms(&self, lease: LeaseRef) -> Option<u64> {
+        self.live(lease).map(|(_, word)| ends_ms_of(word))
+    }
+
+    /// Starts a lease in a slot that nobody holds. The registrar alone calls it. `None` past [`SLOTS_MAX`].
+    pub(super) fn start(&self, slot: u32, ends_ms: u64) -> Option<LeaseRef> {
+        let chunk = self.chunks.get(slot as usize / CHUNK_SLOTS)?;
+        let chunk = chunk.get_or_init(|| (0..CHUNK_SLOTS).map(|_| AtomicU64::new(0)).collect());
+        let place = chunk.get(slot as usize % CHUNK_SLOTS)?;
+        let generation = (u64::from(generation_of(place.load(Ordering::Relaxed))) + 1) & GENERATION_MASK;
+        let generation = generation as u32;
+        place.store(pack(ends_ms, generation), Ordering::Release);
+        Some(LeaseRef { slot, generation })
+    }
+
+    /// Extends a live lease to `ends_ms`; a lease never gets shorter this way. `false` if it is not live any more: then
+    /// the registrar decides whether the member joins again.
+    #[must_use]
+    pub fn renew(&self, lease: LeaseRef, ends_ms: u64) -> bool {
+        let Some((slot, mut word)) = self.live(lease) else { return false };
+        while ends_ms_of(word) < ends_ms {
+            match slot.compare_exchange(
+                word,
+                pack(ends_ms, lease.generation),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) if now & LIVE != 0 && generation_of(now) == lease.generation => word = now,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Sets a live lease's end, earlier or later. The registrar alone calls it, and publishes the pool's view after.
+    #[must_use]
+    pub(super) fn set(&self, lease: LeaseRef, ends_ms: u64) -> bool {
+        let Some((slot, mut word)) = self.live(lease) else { return false };
+        loop {
+            match slot.compare_exchange(
+                word,
+                pack(ends_ms, lease.generation),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) if now & LIVE != 0 && generation_of(now) == lease.generation => word = now,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Ends a lease that is due at `now_ms`. `Err` with the new end if a renewal came first; `Ok(false)` if it was dead.
+    pub(super) fn expire(&self, lease: LeaseRef, now_ms: u64) -> Result<bool, u64> {
+        let Some((slot, mut word)) = self.live(lease) else { return Ok(false) };
+        loop {
+            if ends_ms_of(word) > now_ms {
+                return Err(ends_ms_of(word));
+            }
+            match slot.compare_exchange(word, word & !LIVE, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(true),
+                Err(now) if now & LIVE != 0 && generation_of(now) == lease.generation => word = now,
+                Err(_) => return Ok(false),
+            }
+        }
+    }
+
+    /// Ends a lease at once.
+    pub(super) fn end(&self, lease: LeaseRef) {
+        if let Some((slot, _)) = self.live(lease) {
+            slot.fetch_and(!LIVE, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_and_expiry_cannot_both_win() {
+        let table = LeaseTable::default();
+        let lease = table.start(5, 1_000).unwrap();
+        assert_eq!(table.ends_ms(lease), Some(1_000));
+        assert!(table.renew(lease, 2_000));
+        assert_eq!(table.expire(lease, 1_500), Err(2_000), "renewed in time");
+        assert_eq!(table.expire(lease, 2_000), Ok(true), "a lease ends at its deadline, not after it");
+        assert!(!table.renew(lease, 9_000), "the dead are not renewed");
+        assert_eq!(table.ends_ms(lease), None);
+        assert_eq!(table.expire(lease, 9_000), Ok(false));
+    }
+
+    #[test]
+    fn a_slot_used_again_does_not_revive_old_claims() {
+        let table = LeaseTable::default();
+        let first = table.start(0, 1_000).unwrap();
+        table.end(first);
+        let second = table.start(0, 5_000).unwrap();
+        assert_eq!(table.ends_ms(first), None);
+        assert!(!table.renew(first, 9_000));
+        table.end(first);
+        assert_eq!(table.ends_ms(second), Some(5_000));
+    }
+
+    #[test]
+    fn renewal_only_extends_and_set_may_shorten() {
+        let table = LeaseTable::default();
+        let lease = table.start(4_097, 5_000).unwrap();
+        assert!(table.renew(lease, 3_000));
+        assert_eq!(table.ends_ms(lease), Some(5_000));
+        assert!(table.set(lease, 3_000));
+        assert_eq!(table.ends_ms(lease), Some(3_000));
+        assert_eq!(table.start(SLOTS_MAX as u32, 1), None);
+    }
+
+    #[test]
+    fn racing_renewals_and_expiries_leave_one_winner() {
+        let table = LeaseTable::default();
+        for round in 0..200 {
+            let lease = table.start(1, 1_000).unwrap();
+            let (renewed, expired) = std::thread::scope(|scope| {
+                let renewer = scope.spawn(|| table.renew(lease, 2_000));
+                let expirer = scope.spawn(|| table.expire(lease, 1_000));
+                (renewer.join().unwrap(), expirer.join().unwrap())
+            });
+            assert_ne!(renewed, expired == Ok(true), "round {round}: {renewed} {expired:?}");
+            table.end(lease);
+        }
+    }
+
+    #[test]
+    fn wishes_are_clamped() {
+        let rules = LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 };
+        assert_eq!(rules.grant(None), 30_000);
+        assert_eq!(rules.grant(Some(1)), 2_000);
+        assert_eq!(rules.grant(Some(u64::MAX)), 3_600_000);
+    }
+}

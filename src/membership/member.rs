@@ -1,0 +1,146 @@
+//! One server in one pool, as registered.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Which pool: opaque octets, unique in the server (its full name in lower-case wire form).
+pub type PoolHandle = Arc<[u8]>;
+
+/// Which member of a pool: opaque octets, unique in the pool (its label in lower case).
+pub type MemberName = Box<[u8]>;
+
+/// The `lapses_ms` of a record that lives as long as its member's lease.
+pub const FOLLOWS_LEASE: u64 = u64::MAX;
+
+/// A member. Immutable once published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The identity that registered it; others need an admin grant.
+    pub owner: Box<str>,
+    /// The lease last granted, milliseconds.
+    pub lease_ms: u32,
+    /// The most that answers for the member's own names may say, seconds: the TTL of the UPDATE.
+    pub own_ttl_s: u32,
+    /// The server run in which it was last heard: a restart gives one grace, counted from the first start after it.
+    pub heard_run: u32,
+    /// Where it serves; never empty, sorted by address.
+    pub addresses: Vec<Address>,
+    /// What it serves; sorted by service, then port.
+    pub services: Vec<Service>,
+    /// What it says of itself.
+    pub attributes: Attributes,
+}
+
+/// An address of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// When this record goes although the member stays, monotonic milliseconds: it was left out of a heartbeat that named
+    /// others of its type. [`FOLLOWS_LEASE`] for all others. Not stored: a restart gives grace to what was not yet gone.
+    #[serde(skip, default = "follows_lease")]
+    pub lapses_ms: u64,
+}
+
+/// A service that a member offers: what a SRV record says (RFC 2782).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The service's opaque name (`_http._tcp` in lower-case wire form without a root label).
+    pub service: Box<[u8]>,
+    /// Port.
+    pub port: u16,
+    /// Priority as registered.
+    pub priority: u16,
+    /// Weight as registered.
+    pub weight: u16,
+    /// As [`Address::lapses_ms`].
+    #[serde(skip, default = "follows_lease")]
+    pub lapses_ms: u64,
+}
+
+fn follows_lease() -> u64 {
+    FOLLOWS_LEASE
+}
+
+/// Attributes by key, in key order. Keys are lower case; `load` is not among them, it is soft and never stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes(Vec<(Box<str>, Box<[u8]>)>);
+
+impl Attributes {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
+        let at = self.0.binary_search_by(|(held, _)| held.as_ref().cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value.as_ref())
+    }
+
+    /// Sets `key`, replacing what it had.
+    pub fn set(&mut self, key: &str, value: &[u8]) {
+        match self.0.binary_search_by(|(held, _)| held.as_ref().cmp(key)) {
+            Ok(at) => {
+                if let Some((_, held)) = self.0.get_mut(at) {
+                    *held = value.into();
+                }
+            }
+            Err(at) => self.0.insert(at, (key.into(), value.into())),
+        }
+    }
+
+    /// Removes `key`, if it is there.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(held, _)| held.as_ref() != key);
+    }
+
+    /// Removes all of them.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// In key order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `weight` as RFC 5356 has it, an unsigned 32-bit number. `None` if it was not given.
+    pub fn weight(&self) -> Option<u32> {
+        std::str::from_utf8(self.get("weight")?).ok()?.parse().ok()
+    }
+}
+
+impl Member {
+    /// When the last of its addresses lapses, and the member with it; [`FOLLOWS_LEASE`] if one lives as long as the lease.
+    pub fn lapses_ms(&self) -> u64 {
+        self.addresses.iter().map(|address| address.lapses_ms).max().unwrap_or(0)
+    }
+
+    /// The first moment at which no address is left, given the member's lease: then the member itself is gone.
+    pub fn ends_ms(&self, lease_ends_ms: u64) -> u64 {
+        self.lapses_ms().min(lease_ends_ms)
+    }
+
+    /// The first moment at which anything of it ends.
+    pub fn first_end_ms(&self, lease_ends_ms: u64) -> u64 {
+        let addresses = self.addresses.iter().map(|address| address.lapses_ms);
+        let services = self.services.iter().map(|service| service.lapses_ms);
+        addresses.chain(services).fold(lease_ends_ms, u64::min)
+    }
+
+    /// The member without what has lapsed at `now_ms`.
+    pub fn without_lapsed(&self, now_ms: u64) -> Member {
+        let mut rest = self.clone();
+        rest.addresses.retain(|address| address.lapses_ms > now_ms);
+        rest.services.retain(|service| service.lapses_ms > now_ms);
+        rest
+    }
+}

@@ -1,0 +1,29 @@
+//! Who is in which pool, and until when.
+//!
+//! No DNS and no I/O: pools and members are opaque octets, time is an argument. Every function that needs the time takes
+//! `now_ms`, milliseconds on the server's monotonic clock, which starts at 0 with the process.
+//!
+//! ```text
+//!  edit (from update/) --> Roll --> Change --> published view, store, counters, log
+//!                            |
+//!                            +-- LeaseTable   deadlines, read by every answer, extended by heartbeats
+//!                            '-- Wheel        when to look at a lease again
+//! ```
+//!
+//! Facts that the rest relies on:
+//! 1. A lease's deadline lives in the [`LeaseTable`] and nowhere else. Renewing it is one compare-exchange from live to
+//!    live, expiring it one from live to dead; whoever loses looks again.
+//! 2. A member is immutable once published ([`Member`] behind an `Arc`); a change makes a new one.
+//! 3. The wheel is lazy: a renewal leaves it alone, and a timer that fires early is set again.
+//! 4. A lease is never expired early; an answer checks the deadline itself, so a late wheel shows nobody who is gone.
+
+mod change;
+mod lease;
+mod member;
+mod roll;
+mod wheel;
+
+pub use change::{Cause, Change};
+pub use lease::{LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX};
+pub use member::{Address, Attributes, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Service};
+pub use roll::{Entry, Roll, RollError};
