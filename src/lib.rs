@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A *question* is answered in the thread that received it: [`wire`] reads it in place, `query` finds the name in the
-//! `zone` index, judges the pool view's leases, lets the [`policy`] pick, and copies records that were encoded when the
+//! [`zone`] index, judges the pool view's leases, lets the [`policy`] pick, and copies records that were encoded when the
 //! view was published. No allocation, no lock, nothing written that another worker reads.
 //!
 //! The *roll call* is one thread: `update` turns a message into checked commands and their net result, [`membership`]
@@ -25,3 +25,4 @@
 pub mod membership;
 pub mod policy;
 pub mod wire;
+pub mod zone;

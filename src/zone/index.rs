@@ -1,0 +1,119 @@
+//! From a name to its cell.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use hashbrown::HashTable;
+
+use super::{Cell, Node};
+use crate::wire::{NameHasher, NameKey, WireError};
+
+/// Tables in an index. A new name copies the one it falls into, so a zone of a million names copies about a thousand
+/// entries of 24 octets.
+const SHARDS: usize = 1024;
+
+#[derive(Clone)]
+struct Entry {
+    hash: u64,
+    /// Lower-case wire form.
+    name: Arc<[u8]>,
+    cell: Arc<Cell>,
+}
+
+/// The names of one zone, each with its cell. Readers probe with a hash that they computed while reading the question.
+pub struct Index {
+    shards: Box<[ArcSwap<HashTable<Entry>>]>,
+    hasher: NameHasher,
+}
+
+impl Index {
+    /// An empty index.
+    pub fn new(hasher: NameHasher) -> Self {
+        Index { shards: (0..SHARDS).map(|_| ArcSwap::from_pointee(HashTable::new())).collect(), hasher }
+    }
+
+    fn shard(&self, hash: u64) -> Option<&ArcSwap<HashTable<Entry>>> {
+        // The table takes buckets from the lowest bits and tags from the highest: these are in between.
+        self.shards.get((hash >> 40) as usize % SHARDS)
+    }
+
+    /// What the name holds, if the index has it.
+    pub fn find(&self, name: &[u8], hash: u64) -> Option<Guard<Arc<Node>>> {
+        let shard = self.shard(hash)?.load();
+        shard.find(hash, |entry| entry.hash == hash && *entry.name == *name).map(|entry| entry.cell.load())
+    }
+
+    /// The name's cell, for the writing side.
+    pub fn cell(&self, name: &[u8]) -> Option<Arc<Cell>> {
+        let hash = self.hash(name).ok()?;
+        let shard = self.shard(hash)?.load();
+        shard.find(hash, |entry| *entry.name == *name).map(|entry| Arc::clone(&entry.cell))
+    }
+
+    fn hash(&self, name: &[u8]) -> Result<u64, WireError> {
+        let key = NameKey::of(name, &self.hasher)?;
+        Ok(key.suffix(0).map_or(0, |(_, hash)| hash))
+    }
+
+    /// Adds names, or gives known names another cell. Each shard that is touched is copied once.
+    pub fn insert(&self, names: impl IntoIterator<Item = (Arc<[u8]>, Arc<Cell>)>) -> Result<(), WireError> {
+        let mut entries = Vec::new();
+        for (name, cell) in names {
+            entries.push(Entry { hash: self.hash(&name)?, name, cell });
+        }
+        entries.sort_by_key(|entry| (entry.hash >> 40) as usize % SHARDS);
+        for group in entries.chunk_by(|one, other| (one.hash ^ other.hash) >> 40 & (SHARDS as u64 - 1) == 0) {
+            let Some(shard) = group.first().and_then(|entry| self.shard(entry.hash)) else { continue };
+            let mut table = HashTable::clone(&shard.load());
+            for entry in group {
+                match table.find_mut(entry.hash, |known| known.name == entry.name) {
+                    Some(known) => known.cell = Arc::clone(&entry.cell),
+                    None => _ = table.insert_unique(entry.hash, entry.clone(), |entry| entry.hash),
+                }
+            }
+            shard.store(Arc::new(table));
+        }
+        Ok(())
+    }
+
+    /// Takes names out.
+    pub fn remove<'n>(&self, names: impl IntoIterator<Item = &'n [u8]>) {
+        for name in names {
+            let Ok(hash) = self.hash(name) else { continue };
+            let Some(shard) = self.shard(hash) else { continue };
+            let mut table = HashTable::clone(&shard.load());
+            if let Ok(entry) = table.find_entry(hash, |entry| *entry.name == *name) {
+                entry.remove();
+                shard.store(Arc::new(table));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> Arc<[u8]> {
+        let mut wire = Vec::from(b"\x08");
+        wire.extend_from_slice(format!("{number:08}").as_bytes());
+        wire.push(0);
+        wire.into()
+    }
+
+    #[test]
+    fn every_name_is_found_until_it_is_taken_out() {
+        let hasher = NameHasher::default();
+        let index = Index::new(hasher.clone());
+        index.insert((0..5_000).map(|n| (name(n), Arc::new(Cell::new(Node::empty()))))).unwrap();
+        let found = |n: usize| {
+            let key = NameKey::of(&name(n), &hasher).unwrap();
+            let (wire, hash) = key.suffix(0).unwrap();
+            index.find(wire, hash).is_some()
+        };
+        assert!((0..5_000).all(found) && !found(5_000));
+        let gone: Vec<_> = (0..5_000).step_by(2).map(name).collect();
+        index.remove(gone.iter().map(|name| name.as_ref()));
+        assert!((0..5_000).all(|n| found(n) == (n % 2 == 1)));
+    }
+}

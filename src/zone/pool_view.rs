@@ -1,0 +1,359 @@
+//! A pool as answers see it: its members' records, encoded once, with the leases that they hang on.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::PoolSettings;
+use super::node::encode;
+use crate::membership::{Entry, LeaseRef, LeaseTable, Member, MemberName, Service};
+use crate::policy::{Policy, Ranking, RotorId};
+use crate::wire::Rtype;
+
+/// What a record's life hangs on.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    lease: LeaseRef,
+    /// Whose record it is: a place in the view's members.
+    pub member: u32,
+    /// When the record goes although the lease runs, monotonic milliseconds.
+    lapses_ms: u64,
+}
+
+impl Hold {
+    /// When the record ends; 0 if it already has.
+    pub fn ends_ms(&self, leases: &LeaseTable) -> u64 {
+        leases.ends_ms(self.lease).unwrap_or(0).min(self.lapses_ms)
+    }
+}
+
+/// The pool's records of one type at one name, in a stable order: by member, then as the member sorts them.
+pub struct RecordList {
+    /// Type of all of them.
+    pub rtype: Rtype,
+    octets: Box<[u8]>,
+    /// Where each record ends in `octets`; empty when all have one length.
+    ends: Box<[u32]>,
+    /// One a record.
+    pub holds: Box<[Hold]>,
+    /// Which of them an answer shows.
+    pub ranking: Ranking,
+}
+
+impl RecordList {
+    /// The octets of the record at a place.
+    pub fn record(&self, place: usize) -> &[u8] {
+        self.octets.get(self.start(place)..self.start(place + 1)).unwrap_or_default()
+    }
+
+    /// The octets of the records at several places.
+    pub fn records(&self, places: Range<usize>) -> &[u8] {
+        self.octets.get(self.start(places.start)..self.start(places.end)).unwrap_or_default()
+    }
+
+    fn start(&self, place: usize) -> usize {
+        match place.checked_sub(1) {
+            None => 0,
+            Some(_) if self.ends.is_empty() => {
+                let each = self.octets.len().checked_div(self.holds.len()).unwrap_or(0);
+                place.saturating_mul(each)
+            }
+            Some(before) => self.ends.get(before).map_or(self.octets.len(), |&end| end as usize),
+        }
+    }
+
+    /// How many records.
+    pub fn len(&self) -> usize {
+        self.holds.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.holds.is_empty()
+    }
+}
+
+/// A member's own names.
+pub struct MemberView {
+    label: Box<[u8]>,
+    /// The most that an answer for its own name may say, seconds.
+    pub ttl_s: u32,
+    /// Its own life, which ends with its last address.
+    pub hold: Hold,
+    /// Its places in the pool's A and AAAA lists.
+    pub v4: Range<u32>,
+    /// As `v4`.
+    pub v6: Range<u32>,
+    /// Its attributes as one TXT record, encoded; empty if it has none.
+    pub txt: Box<[u8]>,
+}
+
+/// A name below a pool, resolved.
+pub enum Below<'v> {
+    /// A member's own name.
+    Member(&'v MemberView),
+    /// `all`: every member in service.
+    All,
+    /// A service, and whether of `all`. `None` for one that the pool knows but nobody offers now.
+    Service(Option<&'v RecordList>, bool),
+    /// A name that others lie below.
+    Empty,
+    /// Nothing.
+    Missing,
+}
+
+/// How an answer must treat a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Everything in it lives for at least the pool's TTL: copy.
+    Whole,
+    /// Something ends sooner, or has ended: look at each record.
+    Careful,
+}
+
+/// A pool, published.
+pub struct PoolView {
+    /// As configured.
+    pub settings: Arc<PoolSettings>,
+    /// Labels in the pool's name, the root included: what is left of them resolves in here.
+    pub labels: usize,
+    /// No record of the view ends before this, monotonic milliseconds. Renewals only extend, so a stale value is early,
+    /// never late.
+    first_end_ms: AtomicU64,
+    members: Box<[MemberView]>,
+    /// The pool's A records.
+    pub v4: RecordList,
+    /// The pool's AAAA records.
+    pub v6: RecordList,
+    /// By service name, sorted. A service that nobody offers now has an empty list.
+    services: Box<[(Box<[u8]>, RecordList)]>,
+}
+
+impl PoolView {
+    /// Judges the view at `now_ms`: one load when nothing ends within the pool's TTL.
+    ///
+    /// When the bound says otherwise it may be stale: the members are scanned once and the bound moved, so that a pool
+    /// whose members keep renewing is scanned once in (lease - TTL), not once a question.
+    pub fn freshness(&self, leases: &LeaseTable, now_ms: u64) -> Freshness {
+        let enough_ms = now_ms.saturating_add(u64::from(self.settings.ttl_s) * 1000);
+        if self.first_end_ms.load(Ordering::Relaxed) >= enough_ms {
+            return Freshness::Whole;
+        }
+        let lists = [&self.v4, &self.v6].into_iter().chain(self.services.iter().map(|(_, list)| list));
+        let first = lists.flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases)).min();
+        let first_end_ms = first.unwrap_or(u64::MAX);
+        if first_end_ms < enough_ms {
+            return Freshness::Careful;
+        }
+        self.first_end_ms.store(first_end_ms, Ordering::Relaxed);
+        Freshness::Whole
+    }
+
+    /// Resolves the labels left of the pool's name, in lower-case wire form without a root label.
+    pub fn below(&self, labels: &[u8]) -> Below<'_> {
+        const ALL: &[u8] = b"\x03all";
+        if labels == ALL {
+            return Below::All;
+        }
+        let (service, of_all) = match labels.strip_suffix(ALL) {
+            Some(rest) if ends_on_label(labels, rest.len()) => (rest, true),
+            _ => (labels, false),
+        };
+        if service.get(1) == Some(&b'_') {
+            if let Some((_, list)) = self.services.iter().find(|(name, _)| **name == *service) {
+                return Below::Service(Some(list), of_all);
+            }
+            let is_between = |name: &[u8]| {
+                name.len() > service.len()
+                    && name.ends_with(service)
+                    && ends_on_label(name, name.len() - service.len())
+            };
+            let between = self.services.iter().any(|(name, _)| is_between(name));
+            return if between { Below::Empty } else { Below::Missing };
+        }
+        // A member's name is one label.
+        let Some((&len, label)) = labels.split_first() else { return Below::Missing };
+        if usize::from(len) != label.len() {
+            return Below::Missing;
+        }
+        let at = self.members.binary_search_by(|member| member.label.as_ref().cmp(label));
+        at.ok().and_then(|at| self.members.get(at)).map_or(Below::Missing, Below::Member)
+    }
+
+    /// The member whose record a hold is.
+    pub fn member(&self, hold: &Hold) -> Option<&MemberView> {
+        self.members.get(hold.member as usize)
+    }
+}
+
+/// Whether a label of `name` starts at octet `at`, so that cutting there cuts between labels.
+fn ends_on_label(name: &[u8], at: usize) -> bool {
+    let mut pos = 0;
+    while pos < at {
+        let Some(&len) = name.get(pos) else { return false };
+        pos += 1 + usize::from(len);
+    }
+    pos == at
+}
+
+/// Which rotors a pool's lists turn.
+pub(super) struct PoolRotors {
+    pub v4: RotorId,
+    pub v6: RotorId,
+    /// One a known service, sorted by name.
+    pub services: Vec<(Box<[u8]>, RotorId)>,
+}
+
+/// Encodes a view.
+pub(super) struct ViewBuilder<'a> {
+    /// The pool's name in lower-case wire form.
+    pub pool: &'a [u8],
+    pub labels: usize,
+    pub settings: &'a Arc<PoolSettings>,
+    pub rotors: &'a PoolRotors,
+    pub leases: &'a LeaseTable,
+}
+
+impl ViewBuilder<'_> {
+    /// Makes the view of these members, who come in name order.
+    pub fn build(&self, entries: &[(&MemberName, &Entry)]) -> PoolView {
+        let mut v4 = ListBuilder::new(Rtype::A);
+        let mut v6 = ListBuilder::new(Rtype::AAAA);
+        let mut members = Vec::with_capacity(entries.len());
+        let mut first_end_ms = u64::MAX;
+        for (at, (name, entry)) in entries.iter().enumerate() {
+            let member = &entry.member;
+            let (v4_from, v6_from) = (v4.holds.len() as u32, v6.holds.len() as u32);
+            for address in &member.addresses {
+                let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms: address.lapses_ms };
+                match address.ip {
+                    std::net::IpAddr::V4(ip) => {
+                        v4.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
+                    }
+                    std::net::IpAddr::V6(ip) => {
+                        v6.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
+                    }
+                }
+            }
+            let ends_ms = self.leases.ends_ms(entry.lease).unwrap_or(0);
+            first_end_ms = first_end_ms.min(member.first_end_ms(ends_ms));
+            let ttl_s = self.settings.ttl_s.min(member.own_ttl_s);
+            members.push(MemberView {
+                label: name.as_ref().into(),
+                ttl_s,
+                hold: Hold { lease: entry.lease, member: at as u32, lapses_ms: member.lapses_ms() },
+                v4: v4_from..v4.holds.len() as u32,
+                v6: v6_from..v6.holds.len() as u32,
+                txt: attributes_txt(member, ttl_s),
+            });
+        }
+        let services = self.rotors.services.iter().map(|(service, rotor)| {
+            let list = self.service_list(service, entries);
+            (service.clone(), list.finish(self.settings.policy, self.settings.services, *rotor))
+        });
+        PoolView {
+            settings: Arc::clone(self.settings),
+            labels: self.labels,
+            first_end_ms: AtomicU64::new(first_end_ms),
+            members: members.into(),
+            services: services.collect(),
+            v4: v4.finish(self.settings.policy, self.settings.addresses, self.rotors.v4),
+            v6: v6.finish(self.settings.policy, self.settings.addresses, self.rotors.v6),
+        }
+    }
+
+    /// The SRV records of one service. Round-robin leaves priority and weight as registered; any other policy writes one
+    /// priority, and weights in proportion, so that a client's own choice (RFC 2782) is the policy's.
+    fn service_list(&self, service: &[u8], entries: &[(&MemberName, &Entry)]) -> ListBuilder {
+        let offers = || {
+            entries.iter().enumerate().flat_map(|(at, (name, entry))| {
+                let offered = entry.member.services.iter().filter(|offer| *offer.service == *service);
+                offered.map(move |offer| (at, *name, *entry, offer))
+            })
+        };
+        let heaviest =
+            offers().map(|(_, _, entry, offer)| service_weight(&entry.member, offer)).max().unwrap_or(1);
+        let mut list = ListBuilder::new(Rtype::SRV);
+        for (at, name, entry, offer) in offers() {
+            let weight = service_weight(&entry.member, offer);
+            let (priority, shown_weight) = match self.settings.policy {
+                Policy::RoundRobin => (offer.priority, offer.weight),
+                Policy::WeightedRandom => {
+                    let scaled = u64::from(weight) * 65_535 / u64::from(heaviest.max(1));
+                    (0, scaled.clamp(1, 65_535) as u16)
+                }
+            };
+            // A SRV whose member has no address left would lead nowhere.
+            let lapses_ms = offer.lapses_ms.min(entry.member.lapses_ms());
+            let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
+            let fixed = [priority.to_be_bytes(), shown_weight.to_be_bytes(), offer.port.to_be_bytes()];
+            let rdata = [fixed.as_flattened(), &[name.len() as u8], name.as_ref(), self.pool];
+            list.push(self.settings.ttl_s, &rdata, hold, weight);
+        }
+        list
+    }
+}
+
+/// A member's weight for addresses: its attribute, else the largest of its SRV weights, else 1.
+fn address_weight(member: &Member) -> u32 {
+    let registered =
+        || member.services.iter().map(|service| u32::from(service.weight)).max().unwrap_or(1).max(1);
+    member.attributes.weight().unwrap_or_else(registered)
+}
+
+/// A member's weight for a service: its attribute, else the SRV's. A SRV weight of 0 is the least weight, not none
+/// (RFC 2782): only the attribute takes a member out.
+fn service_weight(member: &Member, offer: &Service) -> u32 {
+    member.attributes.weight().unwrap_or(u32::from(offer.weight).max(1))
+}
+
+/// A member's attributes as a TXT record of key=value strings, or nothing.
+fn attributes_txt(member: &Member, ttl_s: u32) -> Box<[u8]> {
+    let mut rdata = Vec::new();
+    for (key, value) in member.attributes.iter() {
+        rdata.push((key.len() + 1 + value.len()) as u8);
+        rdata.extend_from_slice(key.as_bytes());
+        rdata.push(b'=');
+        rdata.extend_from_slice(value);
+    }
+    let mut record = Vec::new();
+    if !rdata.is_empty() {
+        encode(&mut record, Rtype::TXT, ttl_s, &[&rdata]);
+    }
+    record.into()
+}
+
+struct ListBuilder {
+    rtype: Rtype,
+    octets: Vec<u8>,
+    ends: Vec<u32>,
+    holds: Vec<Hold>,
+    weights: Vec<u32>,
+}
+
+impl ListBuilder {
+    fn new(rtype: Rtype) -> Self {
+        ListBuilder { rtype, octets: Vec::new(), ends: Vec::new(), holds: Vec::new(), weights: Vec::new() }
+    }
+
+    fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32) {
+        encode(&mut self.octets, self.rtype, ttl_s, rdata);
+        self.ends.push(self.octets.len() as u32);
+        self.holds.push(hold);
+        self.weights.push(weight);
+    }
+
+    fn finish(mut self, policy: Policy, shown: crate::policy::Shown, rotor: RotorId) -> RecordList {
+        let each = self.ends.first().copied().unwrap_or(0);
+        if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
+            self.ends.clear();
+        }
+        RecordList {
+            rtype: self.rtype,
+            octets: self.octets.into(),
+            ends: self.ends.into(),
+            holds: self.holds.into(),
+            ranking: Ranking::new(policy, shown, rotor, &self.weights),
+        }
+    }
+}

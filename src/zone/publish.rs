@@ -1,0 +1,244 @@
+//! The writing side of a zone: from the roll's changes to the views that answers read.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::pool_view::{PoolRotors, ViewBuilder};
+use super::{Cell, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings};
+use crate::membership::{PoolHandle, Roll};
+use crate::policy::RotorId;
+use crate::wire::WireError;
+
+/// A pool that was made by a registration is forgotten this long after its last member, milliseconds.
+const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
+
+/// Hands out rotors. One for the server: a worker's rotors serve all zones.
+#[derive(Debug, Default)]
+pub struct RotorIds {
+    next: u32,
+    free: Vec<RotorId>,
+}
+
+impl RotorIds {
+    fn take(&mut self) -> RotorId {
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            RotorId(self.next - 1)
+        })
+    }
+}
+
+/// A zone's pools, and how their views reach the index.
+pub struct Publisher {
+    zone: Arc<Zone>,
+    settings: ZoneSettings,
+    pools: HashMap<PoolHandle, Published>,
+    pools_max: usize,
+}
+
+struct Published {
+    cell: Arc<Cell>,
+    rrsets: Arc<[Rrset]>,
+    settings: Arc<PoolSettings>,
+    rotors: PoolRotors,
+    declared: bool,
+    indexed: bool,
+    /// Since when it has no member, monotonic milliseconds.
+    empty_since_ms: Option<u64>,
+}
+
+impl Publisher {
+    /// Services that a pool may know at a time.
+    pub const SERVICES_MAX: usize = 64;
+
+    /// For a zone whose declared pools are added with [`Publisher::declare`].
+    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, pools_max: usize) -> Self {
+        Publisher { zone, settings, pools: HashMap::new(), pools_max }
+    }
+
+    /// The zone that it publishes.
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.zone
+    }
+
+    /// The zone's settings.
+    pub fn settings(&self) -> &ZoneSettings {
+        &self.settings
+    }
+
+    /// A known pool's settings.
+    pub fn pool(&self, pool: &[u8]) -> Option<&Arc<PoolSettings>> {
+        self.pools.get(pool).map(|known| &known.settings)
+    }
+
+    /// Whether the pool stands in the zone's TOML.
+    pub fn is_declared(&self, pool: &[u8]) -> bool {
+        self.pools.get(pool).is_some_and(|known| known.declared)
+    }
+
+    /// Whether a registration may make this name a pool: the zone allows it, and has nothing of its own there or below.
+    pub fn may_create(&self, pool: &[u8]) -> bool {
+        self.settings.create_pools && self.zone.index.cell(pool).is_none()
+    }
+
+    /// Makes room for a pool that is about to have its first member. `false` if the server knows its limit of pools.
+    #[must_use]
+    pub fn claim(&mut self, pool: &PoolHandle, rotors: &mut RotorIds, now_ms: u64) -> bool {
+        if self.pools.contains_key(pool) {
+            return true;
+        }
+        if self.pools.len() >= self.pools_max {
+            return false;
+        }
+        let settings = Arc::new(self.settings.defaults.clone());
+        let cell = Arc::new(Cell::new(Node::empty()));
+        let mut published = Published::new(cell, Arc::from([]), settings, rotors);
+        published.empty_since_ms = Some(now_ms);
+        self.pools.insert(Arc::clone(pool), published);
+        true
+    }
+
+    /// Adds a pool from the zone's TOML, whose cell is in the index already.
+    pub(super) fn declare(
+        &mut self,
+        pool: PoolHandle,
+        cell: Arc<Cell>,
+        settings: PoolSettings,
+        roll: &Roll,
+        rotors: &mut RotorIds,
+    ) -> Result<(), WireError> {
+        let rrsets = Arc::clone(&cell.load().rrsets);
+        let mut published = Published::new(cell, rrsets, Arc::new(settings), rotors);
+        (published.declared, published.indexed) = (true, true);
+        self.pools.insert(Arc::clone(&pool), published);
+        self.publish(&pool, roll, rotors, 0)
+    }
+
+    /// Whether a member may offer a service: the pool knows it, or its members offer fewer than the limit.
+    pub fn may_offer(&self, pool: &[u8], service: &[u8], roll: &Roll) -> bool {
+        let Some(known) = self.pools.get(pool) else { return true };
+        if known.rotors.services.binary_search_by(|(name, _)| name.as_ref().cmp(service)).is_ok() {
+            return true;
+        }
+        let services = roll.members(pool).flat_map(|(_, entry)| &entry.member.services);
+        let offered: BTreeSet<&[u8]> = services.map(|offer| offer.service.as_ref()).collect();
+        offered.len() < Self::SERVICES_MAX
+    }
+
+    /// Makes a pool's view anew from its members and puts it in place of the old one.
+    pub fn publish(
+        &mut self,
+        pool: &PoolHandle,
+        roll: &Roll,
+        rotors: &mut RotorIds,
+        now_ms: u64,
+    ) -> Result<(), WireError> {
+        let Some(known) = self.pools.get_mut(pool) else { return Ok(()) };
+        let entries: Vec<_> = roll.members(pool).collect();
+        known.empty_since_ms = if entries.is_empty() { known.empty_since_ms.or(Some(now_ms)) } else { None };
+        let members = entries.iter().map(|(_, entry)| &entry.member);
+        let offered: BTreeSet<&[u8]> = members
+            .flat_map(|member| member.services.iter().map(|service| service.service.as_ref()))
+            .collect();
+        let fresh = known.learn_services(&self.zone, pool, &offered, rotors);
+        let labels = labels_of(pool);
+        let builder = ViewBuilder {
+            pool,
+            labels,
+            settings: &known.settings,
+            rotors: &known.rotors,
+            leases: roll.leases(),
+        };
+        let role = Role::Pool(builder.build(&entries));
+        known.cell.store(Node { rrsets: Arc::clone(&known.rrsets), role });
+        // A name enters the index after the view that it leads to.
+        let mut names: Vec<_> = fresh.into_iter().map(|name| (name, Arc::clone(&known.cell))).collect();
+        if !known.indexed {
+            names.push((Arc::clone(pool), Arc::clone(&known.cell)));
+            known.indexed = true;
+        }
+        if names.is_empty() { Ok(()) } else { self.zone.index.insert(names) }
+    }
+
+    /// Forgets pools that registrations made and that have been empty for an hour.
+    pub fn forget_empty(&mut self, rotors: &mut RotorIds, now_ms: u64) {
+        let zone = &self.zone;
+        self.pools.retain(|pool, known| {
+            let over = known.empty_since_ms.is_some_and(|since_ms| since_ms + FORGOTTEN_AFTER_MS <= now_ms);
+            if known.declared || !over {
+                return true;
+            }
+            let services = std::mem::take(&mut known.rotors.services);
+            let names: Vec<_> = services.iter().map(|(service, _)| service_name(service, pool)).collect();
+            zone.index.remove(names.iter().map(|name| name.as_ref()).chain([pool.as_ref()]));
+            rotors.free.extend(services.into_iter().map(|(_, rotor)| rotor));
+            rotors.free.extend([known.rotors.v4, known.rotors.v6]);
+            false
+        });
+    }
+
+    /// Moves the zone's serial: some record differs from what a secondary may hold.
+    pub fn bump_serial(&self) {
+        self.zone.bump_serial();
+    }
+}
+
+impl Published {
+    fn new(
+        cell: Arc<Cell>,
+        rrsets: Arc<[Rrset]>,
+        settings: Arc<PoolSettings>,
+        rotors: &mut RotorIds,
+    ) -> Self {
+        let rotors = PoolRotors { v4: rotors.take(), v6: rotors.take(), services: Vec::new() };
+        Published { cell, rrsets, settings, rotors, declared: false, indexed: false, empty_since_ms: None }
+    }
+
+    /// Remembers services that members began to offer, and returns their full names as far as the index lacks them. A
+    /// service stays known while the pool is, so that its name is NODATA and not NXDOMAIN when nobody offers it; past the
+    /// limit those that nobody offers give way.
+    fn learn_services(
+        &mut self,
+        zone: &Zone,
+        pool: &[u8],
+        offered: &BTreeSet<&[u8]>,
+        rotors: &mut RotorIds,
+    ) -> Vec<Arc<[u8]>> {
+        let known = &mut self.rotors.services;
+        let mut fresh = Vec::new();
+        for service in offered {
+            if let Err(at) = known.binary_search_by(|(name, _)| name.as_ref().cmp(service)) {
+                known.insert(at, ((*service).into(), rotors.take()));
+                let name = service_name(service, pool);
+                if zone.index.cell(&name).is_none() {
+                    fresh.push(name);
+                }
+            }
+        }
+        if known.len() > Publisher::SERVICES_MAX {
+            known.retain(|(service, rotor)| {
+                let kept = offered.contains(service.as_ref());
+                if !kept {
+                    zone.index.remove([service_name(service, pool).as_ref()]);
+                    rotors.free.push(*rotor);
+                }
+                kept
+            });
+        }
+        fresh
+    }
+}
+
+fn service_name(service: &[u8], pool: &[u8]) -> Arc<[u8]> {
+    [service, pool].concat().into()
+}
+
+/// Labels of a wire name, the root included.
+fn labels_of(mut name: &[u8]) -> usize {
+    let mut labels = 0;
+    while let Some((&len, rest)) = name.split_first() {
+        labels += 1;
+        name = rest.get(usize::from(len)..).unwrap_or_default();
+    }
+    labels
+}

@@ -1,0 +1,35 @@
+//! What an operator decides about a zone and its pools.
+
+use crate::membership::LeaseRules;
+use crate::policy::{Policy, Shown};
+use crate::wire::Name;
+
+/// A zone as configured.
+#[derive(Debug, Clone)]
+pub struct ZoneSettings {
+    /// The zone's name.
+    pub apex: Name,
+    /// Seconds that a resolver may remember a negative answer: replaces SOA MINIMUM in every SOA served.
+    pub negative_ttl_s: u32,
+    /// Whether the first address or SRV below an undeclared name makes it a pool.
+    pub create_pools: bool,
+    /// For pools made that way, and for what a declared pool leaves out.
+    pub defaults: PoolSettings,
+    /// The declared pools, by absolute name, each once.
+    pub pools: Vec<(Name, PoolSettings)>,
+}
+
+/// A pool as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Which members answers show.
+    pub policy: Policy,
+    /// The most that an answer's TTL may be, seconds.
+    pub ttl_s: u32,
+    /// Members an A or AAAA answer shows.
+    pub addresses: Shown,
+    /// Members a SRV answer shows.
+    pub services: Shown,
+    /// Lease lengths.
+    pub leases: LeaseRules,
+}
