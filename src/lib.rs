@@ -10,7 +10,7 @@
 //!                                                                    '----> store, counters, log
 //! ```
 //!
-//! A *question* is answered in the thread that received it: [`wire`] reads it in place, `query` finds the name in the
+//! A *question* is answered in the thread that received it: [`wire`] reads it in place, [`query`] finds the name in the
 //! [`zone`] index, judges the pool view's leases, lets the [`policy`] pick, and copies records that were encoded when the
 //! view was published. No allocation, no lock, nothing written that another worker reads.
 //!
@@ -24,5 +24,6 @@
 
 pub mod membership;
 pub mod policy;
+pub mod query;
 pub mod wire;
 pub mod zone;

@@ -1,0 +1,28 @@
+//! What a worker reuses from question to question.
+
+use crate::policy::Chooser;
+use crate::wire::NameKey;
+
+/// Records that a reply of 64 KB can have at most: none is under 16 octets.
+const PLACES_MAX: usize = 4096;
+
+/// A worker's own memory for answering. Made once; answering allocates nothing.
+pub struct Scratch {
+    /// The policies' state.
+    pub(super) chooser: Chooser,
+    /// The name that an alias led to.
+    pub(super) alias: NameKey,
+    /// Which SRV records stand in the answer, in order: their addresses follow in Additional.
+    pub(super) places: Vec<u32>,
+}
+
+impl Scratch {
+    /// For worker number `worker`; `seed` for its random choices.
+    pub fn new(worker: u32, seed: u64) -> Self {
+        Scratch {
+            chooser: Chooser::new(worker, seed),
+            alias: NameKey::default(),
+            places: Vec::with_capacity(PLACES_MAX),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! An answer being written: the name is found, its records are copied, what is missing is said with the zone's SOA.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::scratch::Scratch;
+use super::{Answered, Context, Transport};
+use crate::membership::LeaseTable;
+use crate::wire::{FLAG_AA, FLAG_TC, HEADER_LEN, NameKey, Question, Reply, Rtype};
+use crate::zone::{Below, Node, PoolView, Role, Rrset, TTL_AT, Zone, ZoneSet};
+
+/// Aliases followed in one answer; a longer chain, or a loop, is answered as far as it got.
+const ALIASES_MAX: usize = 8;
+/// Octets of a pre-encoded record before its rdata: owner, type, class, TTL, RDLENGTH.
+pub(super) const FIXED_LEN: usize = 12;
+/// The farthest octet that a compression pointer reaches (RFC 1035 section 4.1.4).
+pub(super) const POINTER_MAX: usize = 0x3FFF;
+
+/// What a name or type came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Records were written.
+    Records,
+    /// Records were written, and some did not fit.
+    SomeRecords,
+    /// The name is there, the type is not.
+    NoData,
+    /// No such name.
+    NoName,
+    /// The name is an alias; where its target lies in the reply.
+    Alias(usize),
+}
+
+pub(super) struct Writer<'a, 'b> {
+    zones: &'a ZoneSet,
+    transport: Transport,
+    pub now_ms: u64,
+    pub leases: &'a LeaseTable,
+    pub scratch: &'a mut Scratch,
+    pub reply: Reply<'b>,
+    /// Where the name that is being answered lies in the reply: the question's, or an alias's target.
+    pub name_at: usize,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
+}
+
+impl<'a, 'b> Writer<'a, 'b> {
+    /// A writer behind the question that `reply` holds already.
+    pub fn new(context: &Context<'a>, scratch: &'a mut Scratch, reply: Reply<'b>) -> Self {
+        scratch.places.clear();
+        Writer {
+            zones: context.zones,
+            transport: context.transport,
+            now_ms: context.now_ms,
+            leases: context.zones.leases(),
+            scratch,
+            reply,
+            name_at: HEADER_LEN,
+            answers: 0,
+            authorities: 0,
+            additionals: 0,
+        }
+    }
+
+    /// The reply and its section counts.
+    pub fn done(self) -> (Reply<'b>, [u16; 4]) {
+        (self.reply, [1, self.answers, self.authorities, self.additionals])
+    }
+
+    /// Answers from `zone`. Returns the kind of answer and its flags.
+    pub fn answer(&mut self, zone: &Zone, question: &Question) -> (Answered, u16) {
+        let mut found = self.answer_name(zone, &question.name, question.qtype);
+        if let Found::Alias(target_at) = found {
+            found = self.follow_aliases(target_at, question.qtype);
+        }
+        match found {
+            Found::Records | Found::Alias(_) => (Answered::Positive, FLAG_AA),
+            Found::SomeRecords if self.transport == Transport::Udp => {
+                (Answered::Truncated, FLAG_AA | FLAG_TC)
+            }
+            Found::SomeRecords => (Answered::Positive, FLAG_AA),
+            Found::NoData => (Answered::NoData, FLAG_AA),
+            Found::NoName => (Answered::NxDomain, FLAG_AA),
+        }
+    }
+
+    /// Goes on with the name that an alias points to, as long as it is in a zone of ours (RFC 1034 section 4.3.2, step 3a).
+    fn follow_aliases(&mut self, mut target_at: usize, qtype: Rtype) -> Found {
+        // Taken out, so that it can be read while the rest of the scratch is written.
+        let mut alias = std::mem::take(&mut self.scratch.alias);
+        let mut found = Found::Records;
+        for _ in 0..ALIASES_MAX {
+            let target = self.reply.written_from(target_at);
+            if target_at > POINTER_MAX || alias.read(target, target_at, self.zones.hasher()).is_err() {
+                break;
+            }
+            let Some(zone) = self.zones.find(&alias) else { break };
+            self.name_at = target_at;
+            found = self.answer_name(zone, &alias, qtype);
+            match found {
+                Found::Alias(next_at) => target_at = next_at,
+                _ => break,
+            }
+        }
+        self.scratch.alias = alias;
+        found
+    }
+
+    fn answer_name(&mut self, zone: &Zone, name: &NameKey, qtype: Rtype) -> Found {
+        let found = match locate(zone, name) {
+            Some((node, 0)) => self.answer_node(zone, &node, name, qtype),
+            Some((node, _)) => self.answer_below(&node, name, qtype),
+            None => Found::NoName,
+        };
+        if matches!(found, Found::NoData | Found::NoName) {
+            self.put_negative(zone, name);
+        }
+        found
+    }
+
+    /// The name itself is in the index.
+    fn answer_node(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
+        let is_apex = name.labels() == zone.apex_labels();
+        if is_apex && qtype == Rtype::SOA {
+            return self.put_soa(zone, HEADER_LEN, zone.soa_ttl_s());
+        }
+        // A service's name leads to its pool's node, whose own records are not the service's.
+        let is_own = !matches!(&node.role, Role::Pool(view) if view.labels != name.labels());
+        if is_own && let Some(found) = self.put_static(node, qtype) {
+            return found;
+        }
+        match &node.role {
+            Role::Plain => Found::NoData,
+            Role::Pool(_) => self.answer_below(node, name, qtype),
+            Role::BelowPool(_) => match self.answer_below(node, name, qtype) {
+                // It is in the index: it exists.
+                Found::NoName => Found::NoData,
+                found => found,
+            },
+        }
+    }
+
+    /// The closest name in the index is `node`'s: only a pool has names below it that the index lacks.
+    fn answer_below(&mut self, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
+        match &node.role {
+            Role::Plain => Found::NoName,
+            Role::Pool(view) => self.answer_in_pool(view, name, qtype),
+            Role::BelowPool(cell) => match &cell.load().role {
+                Role::Pool(view) => self.answer_in_pool(view, name, qtype),
+                _ => Found::NoName,
+            },
+        }
+    }
+
+    fn answer_in_pool(&mut self, view: &PoolView, name: &NameKey, qtype: Rtype) -> Found {
+        let Some(skip) = name.labels().checked_sub(view.labels) else { return Found::NoName };
+        if skip == 0 {
+            return self.put_pool_addresses(view, qtype, false);
+        }
+        match view.below(name.prefix(skip)) {
+            Below::All => self.put_pool_addresses(view, qtype, true),
+            Below::Service(list, of_all) => match list {
+                Some(list) => self.put_service(view, list, qtype, of_all),
+                None => Found::NoData,
+            },
+            Below::Member(member) => self.put_member(view, member, qtype),
+            Below::Empty => Found::NoData,
+            Below::Missing => Found::NoName,
+        }
+    }
+
+    /// Static records of the type, or the alias that stands for all types. ANY gets one RRset (RFC 8482 section 4.1).
+    fn put_static(&mut self, node: &Node, qtype: Rtype) -> Option<Found> {
+        let rrset = match qtype {
+            Rtype::ANY => node.rrsets.first(),
+            _ => node.rrset(qtype).or_else(|| node.rrset(Rtype::CNAME)),
+        }?;
+        let at = self.reply.len();
+        let found = self.put_rrset(rrset);
+        let is_alias = rrset.rtype == Rtype::CNAME && !matches!(qtype, Rtype::CNAME | Rtype::ANY);
+        Some(if is_alias && found == Found::Records { Found::Alias(at + FIXED_LEN) } else { found })
+    }
+
+    fn put_rrset(&mut self, rrset: &Rrset) -> Found {
+        let at = self.reply.len();
+        if !self.reply.put(&rrset.octets) {
+            return Found::SomeRecords;
+        }
+        self.answers += rrset.count;
+        self.patch(at, None);
+        Found::Records
+    }
+
+    /// The zone's SOA in the authority section (RFC 2308 section 3). Left out if it does not fit.
+    fn put_negative(&mut self, zone: &Zone, name: &NameKey) {
+        let before_apex =
+            name.labels().checked_sub(zone.apex_labels()).map_or(0, |skip| name.prefix(skip).len());
+        let answers = self.answers;
+        let found = self.put_soa(zone, self.name_at + before_apex, zone.negative_ttl_s());
+        self.answers = answers;
+        self.authorities += u16::from(found == Found::Records);
+    }
+
+    /// The SOA as it is now, its owner a pointer to `owner_at`. Counted as an answer.
+    fn put_soa(&mut self, zone: &Zone, owner_at: usize, ttl_s: u32) -> Found {
+        let (names, serial, timers) = zone.soa_rdata();
+        let start = self.reply.len();
+        let owner = (0xC000 | (owner_at.min(POINTER_MAX) as u16)).to_be_bytes();
+        let ttl = ttl_s.to_be_bytes();
+        let len = ((names.len() + 20) as u16).to_be_bytes();
+        let fixed = [owner[0], owner[1], 0, 6, 0, 1, ttl[0], ttl[1], ttl[2], ttl[3], len[0], len[1]];
+        let fits = self.reply.put_pair(&fixed, names) && self.reply.put_pair(&serial, timers);
+        if !fits {
+            self.reply.truncate(start);
+            return Found::SomeRecords;
+        }
+        self.answers += 1;
+        Found::Records
+    }
+
+    /// Counts records that were appended to the answer.
+    pub fn count_answers(&mut self, records: usize) {
+        self.answers = self.answers.saturating_add(records as u16);
+    }
+
+    /// Counts records that were appended to the additional section.
+    pub fn count_additionals(&mut self, records: usize) {
+        self.additionals = self.additionals.saturating_add(records as u16);
+    }
+
+    /// Gives the pre-encoded records from `at` on their owner, if it is not the question's name, and their TTL, if it is
+    /// not the one that they were encoded with.
+    pub fn patch(&mut self, at: usize, ttl_s: Option<u32>) {
+        let owner = (self.name_at != HEADER_LEN).then(|| (0xC000 | self.name_at as u16).to_be_bytes());
+        if owner.is_none() && ttl_s.is_none() {
+            return;
+        }
+        let mut rest = self.reply.written_from(at);
+        while let Some((fixed, after)) = rest.split_at_mut_checked(FIXED_LEN) {
+            let Some((len, _)) = fixed.get(10..).and_then(|len| len.split_first_chunk()) else { return };
+            let len = usize::from(u16::from_be_bytes(*len));
+            if let (Some(owner), Some(place)) = (owner, fixed.get_mut(..2)) {
+                place.copy_from_slice(&owner);
+            }
+            if let (Some(ttl_s), Some(place)) = (ttl_s, fixed.get_mut(TTL_AT..TTL_AT + 4)) {
+                place.copy_from_slice(&ttl_s.to_be_bytes());
+            }
+            rest = after.get_mut(len..).unwrap_or_default();
+        }
+    }
+}
+
+/// The longest suffix of `name` that the index has, and how many labels of `name` are left of it.
+fn locate(zone: &Zone, name: &NameKey) -> Option<(Guard<Arc<Node>>, usize)> {
+    let below_apex = name.labels().checked_sub(zone.apex_labels())?;
+    (0..=below_apex).find_map(|skip| {
+        let (suffix, hash) = name.suffix(skip)?;
+        Some((zone.index.find(suffix, hash)?, skip))
+    })
+}
