@@ -25,5 +25,6 @@
 pub mod membership;
 pub mod policy;
 pub mod query;
+pub mod security;
 pub mod wire;
 pub mod zone;
