@@ -14,7 +14,7 @@
 //! [`zone`] index, judges the pool view's leases, lets the [`policy`] pick, and copies records that were encoded when the
 //! view was published. No allocation, no lock, nothing written that another worker reads.
 //!
-//! The *roll call* is one thread: `update` turns a message into checked commands and their net result, [`membership`]
+//! The *roll call* is one thread: [`update`] turns a message into checked commands and their net result, [`membership`]
 //! keeps who is in which pool and until when, and what happened comes out as [`membership::Change`]s. The `store` commits
 //! them, the zone's views are published from them, and only then is the message acknowledged.
 //!
@@ -26,5 +26,6 @@ pub mod membership;
 pub mod policy;
 pub mod query;
 pub mod security;
+pub mod update;
 pub mod wire;
 pub mod zone;

@@ -1,0 +1,155 @@
+//! What a member says of itself: key=value strings of a TXT record at its name (RFC 6763 section 6, numbers as in
+//! RFC 5356).
+
+use crate::membership::Attributes;
+use crate::wire::label_text;
+
+/// Most attributes of a member.
+const ATTRIBUTES_MAX: usize = 32;
+/// Most octets of a member's attributes together.
+const OCTETS_MAX: usize = 1024;
+
+/// An attribute that is not as it should be. It refuses a join; in a heartbeat it is ignored, and logged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAttribute {
+    /// Not key=value, or a key that RFC 6763 section 6.4 does not allow.
+    #[error("attribute \"{text}\" is not key=value")]
+    Form {
+        /// The string.
+        text: String,
+    },
+    /// A number that is none, or out of range.
+    #[error("attribute \"{text}\": {key} must be {wanted}")]
+    Value {
+        /// The string.
+        text: String,
+        /// Its key.
+        key: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// More than a member may have.
+    #[error(
+        "attribute \"{text}\" is over the limit of {ATTRIBUTES_MAX} attributes and {OCTETS_MAX} octets a member"
+    )]
+    TooMany {
+        /// The string.
+        text: String,
+    },
+}
+
+/// The strings of TXT rdata. It parsed as TXT, so its strings are whole.
+pub(super) fn strings(mut rdata: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (&len, rest) = rdata.split_first()?;
+        let (string, rest) = rest.split_at_checked(usize::from(len))?;
+        rdata = rest;
+        Some(string)
+    })
+}
+
+/// Merges one string into a member's attributes, the last value of a key winning. `load` is checked and not kept: it is
+/// soft, and no policy here reads it yet.
+pub(super) fn merge(attributes: &mut Attributes, string: &[u8]) -> Result<(), BadAttribute> {
+    // An empty string is how a TXT record says nothing (RFC 6763 section 6.1).
+    if string.is_empty() {
+        return Ok(());
+    }
+    let text = || label_text(string);
+    let (key, value) = split(string).ok_or_else(|| BadAttribute::Form { text: text() })?;
+    let number = |wanted: &'static str, key: &'static str, is_good: bool| {
+        if is_good { Ok(()) } else { Err(BadAttribute::Value { text: text(), key, wanted }) }
+    };
+    const U32: &str = "a whole number from 0 to 4294967295";
+    let parsed = std::str::from_utf8(value).unwrap_or_default();
+    match key.as_str() {
+        "weight" => number(U32, "weight", parsed.parse::<u32>().is_ok())?,
+        "degradation" => number(U32, "degradation", parsed.parse::<u32>().is_ok())?,
+        "priority" => number(U32, "priority", parsed.parse::<u32>().is_ok())?,
+        "load" => {
+            // Out of range is clamped, so any number will do; "nan" is none.
+            return number(
+                "a number from 0 to 1",
+                "load",
+                parsed.parse::<f64>().is_ok_and(|load| !load.is_nan()),
+            );
+        }
+        "drain" => return number("left out: this version does not drain", "drain", false),
+        _ => {}
+    }
+    let octets: usize = attributes.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let is_new = attributes.get(&key).is_none();
+    if (is_new && attributes.len() >= ATTRIBUTES_MAX) || octets + string.len() + 1 > OCTETS_MAX {
+        return Err(BadAttribute::TooMany { text: text() });
+    }
+    attributes.set(&key, value);
+    Ok(())
+}
+
+/// Removes the attribute that a string names, if it has the string's value.
+pub(super) fn remove(attributes: &mut Attributes, string: &[u8]) {
+    if let Some((key, value)) = split(string)
+        && attributes.get(&key) == Some(value)
+    {
+        attributes.remove(&key);
+    }
+}
+
+/// Key in lower case, and value. Keys are printable ASCII without '=' (RFC 6763 section 6.4).
+fn split(string: &[u8]) -> Option<(String, &[u8])> {
+    let at = string.iter().position(|&octet| octet == b'=')?;
+    let (key, value) = (string.get(..at)?, string.get(at + 1..)?);
+    let is_key = !key.is_empty() && key.iter().all(|octet| (0x20..0x7F).contains(octet));
+    is_key.then(|| (String::from_utf8_lossy(key).to_ascii_lowercase(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(strings: &[&str]) -> (Attributes, Vec<BadAttribute>) {
+        let mut attributes = Attributes::default();
+        let bad =
+            strings.iter().filter_map(|string| merge(&mut attributes, string.as_bytes()).err()).collect();
+        (attributes, bad)
+    }
+
+    #[test]
+    fn the_last_value_of_a_key_wins_and_load_is_not_kept() {
+        let (attributes, bad) = merged(&["Weight=20", "site=fra", "weight=5", "load=0.25", "load=7", ""]);
+        assert!(bad.is_empty(), "{bad:?}");
+        let all: Vec<_> = attributes.iter().collect();
+        assert_eq!(all, [("site", &b"fra"[..]), ("weight", b"5")]);
+        assert_eq!(attributes.weight(), Some(5));
+    }
+
+    #[test]
+    fn bad_ones_are_named() {
+        for bad in
+            ["weight=heavy", "weight=-1", "weight=4294967296", "load=nan", "load=x", "drain=30", "site", "=x"]
+        {
+            let (attributes, errors) = merged(&[bad]);
+            assert!(attributes.is_empty());
+            assert!(errors[0].to_string().contains(bad), "{}", errors[0]);
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let many: Vec<_> = (0..40).map(|n| format!("key{n}=v")).collect();
+        let (attributes, bad) = merged(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((attributes.len(), bad.len()), (32, 8));
+        let long: Vec<_> = (0..6).map(|n| format!("key{n}={}", "x".repeat(240))).collect();
+        let (attributes, bad) = merged(&long.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((attributes.len(), bad.len()), (4, 2));
+    }
+
+    #[test]
+    fn removing_asks_for_the_value_too() {
+        let (mut attributes, _) = merged(&["site=fra"]);
+        remove(&mut attributes, b"site=ams");
+        assert_eq!(attributes.len(), 1);
+        remove(&mut attributes, b"SITE=fra");
+        assert!(attributes.is_empty());
+    }
+}

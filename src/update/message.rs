@@ -1,0 +1,158 @@
+//! An UPDATE message's sections (RFC 2136 section 2), read and prescanned (section 3.4.1).
+
+use super::Refusal;
+use crate::wire::{
+    Class, Edns, HEADER_LEN, Header, LeaseOption, RawRecord, Rtype, WireError, expand_rdata, lower,
+    name_in_message, read_record,
+};
+
+/// Most records in the update section of one message. A member needs a handful; a host's whole set fits.
+const RECORDS_MAX: usize = 1024;
+
+/// One record of the update section, as what it asks for (RFC 2136 section 2.5). Names are in lower-case wire form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Add to an RRset.
+    Add {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+        /// TTL, seconds.
+        ttl_s: u32,
+        /// Uncompressed rdata.
+        rdata: Vec<u8>,
+    },
+    /// Delete an RRset.
+    DeleteRrset {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+    },
+    /// Delete all RRsets from a name.
+    DeleteName {
+        /// Owner.
+        name: Box<[u8]>,
+    },
+    /// Delete one record from an RRset.
+    DeleteRecord {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+        /// Uncompressed rdata.
+        rdata: Vec<u8>,
+    },
+}
+
+impl Command {
+    /// The name that it is about.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            Command::Add { name, .. }
+            | Command::DeleteRrset { name, .. }
+            | Command::DeleteName { name }
+            | Command::DeleteRecord { name, .. } => name,
+        }
+    }
+}
+
+/// The outline of an UPDATE: enough to find the zone and to reply.
+#[derive(Debug)]
+pub(super) struct Outline {
+    /// ZNAME in lower-case wire form.
+    pub zone: Box<[u8]>,
+    /// Where the octets after the zone section start.
+    pub zone_end: usize,
+    prerequisites: u16,
+    updates: Vec<RawRecord>,
+    /// The OPT record, if there was one.
+    pub edns: Option<Edns>,
+}
+
+impl Outline {
+    /// Reads all sections; `header` is the message's. The zone section must hold one SOA (RFC 2136 section 3.1.1).
+    pub fn read(message: &[u8], header: &Header) -> Result<Self, Refusal> {
+        let [zones, prerequisites, updates, additionals] = header.counts;
+        if zones != 1 {
+            return Err(Refusal::ZoneSection);
+        }
+        let (zone, fixed) = name_in_message(message, HEADER_LEN)?;
+        let zone_end = fixed + 4;
+        let type_and_class = message.get(fixed..zone_end).ok_or(WireError::Short { at: fixed })?;
+        if type_and_class != [0, 6, 0, 1] {
+            return Err(Refusal::ZoneSection);
+        }
+        if usize::from(updates) > RECORDS_MAX {
+            return Err(Refusal::TooManyRecords { records: updates, most: RECORDS_MAX });
+        }
+        let mut at = zone_end;
+        let mut next = || -> Result<RawRecord, WireError> {
+            let record = read_record(message, at)?;
+            at = record.end();
+            Ok(record)
+        };
+        for _ in 0..prerequisites {
+            next()?;
+        }
+        let updates = (0..updates).map(|_| next()).collect::<Result<Vec<_>, _>>()?;
+        let mut edns = None;
+        for _ in 0..additionals {
+            let record = next()?;
+            if record.rtype == Rtype::OPT && edns.replace(Edns::read(message, &record)?).is_some() {
+                return Err(WireError::BadOpt.into());
+            }
+        }
+        if at != message.len() {
+            return Err(WireError::Trailing { octets: message.len() - at }.into());
+        }
+        Ok(Outline { zone: lower(zone.as_slice()), zone_end, prerequisites, updates, edns })
+    }
+
+    /// The lease that the client asks for (RFC 9664).
+    pub fn lease(&self, message: &[u8]) -> Result<Option<LeaseOption>, Refusal> {
+        Ok(self.edns.as_ref().map_or(Ok(None), |edns| edns.lease(message))?)
+    }
+
+    /// The update section as commands. Every record is read and judged before any has an effect.
+    pub fn commands(&self, message: &[u8]) -> Result<Vec<Command>, Refusal> {
+        if self.prerequisites > 0 {
+            return Err(Refusal::Prerequisites);
+        }
+        self.updates.iter().map(|record| self.command(message, record)).collect()
+    }
+
+    /// RFC 2136 section 3.4.1.
+    fn command(&self, message: &[u8], record: &RawRecord) -> Result<Command, Refusal> {
+        let (name, _) = name_in_message(message, record.start)?;
+        let name = lower(name.as_slice());
+        if !name.ends_with(&self.zone) || !super::names::is_below(&name, &self.zone) {
+            return Err(Refusal::NotZone { name });
+        }
+        let rtype = record.rtype;
+        let bad = Err(Refusal::BadUpdateRecord { name: name.clone(), rtype, class: record.class });
+        let is_bare = record.ttl == 0 && record.rdata.is_empty();
+        match record.class {
+            _ if is_meta(rtype) => bad,
+            Class::IN if rtype == Rtype::ANY => bad,
+            Class::IN => {
+                let rdata = expand_rdata(message, record)?;
+                // RFC 2181 section 8: a TTL with its first bit set is taken as 0.
+                let ttl_s = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl };
+                Ok(Command::Add { name, rtype, ttl_s, rdata })
+            }
+            Class::ANY if !is_bare => bad,
+            Class::ANY if rtype == Rtype::ANY => Ok(Command::DeleteName { name }),
+            Class::ANY => Ok(Command::DeleteRrset { name, rtype }),
+            Class::NONE if rtype == Rtype::ANY || record.ttl != 0 => bad,
+            Class::NONE => Ok(Command::DeleteRecord { name, rtype, rdata: expand_rdata(message, record)? }),
+            _ => bad,
+        }
+    }
+}
+
+/// Types that are never data: OPT and the range of query and meta types but ANY (RFC 6895 section 3.1).
+fn is_meta(rtype: Rtype) -> bool {
+    rtype == Rtype::OPT || (128..=254).contains(&rtype.to_int()) || rtype.to_int() == 0
+}

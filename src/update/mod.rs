@@ -1,0 +1,24 @@
+//! The roll call: DNS UPDATE messages in (RFC 2136), changes of membership and replies out.
+//!
+//! ```text
+//!  message -> TSIG -> outline -> commands -> drafts (net result) -> plan --> Roll --> Change ... --> publish
+//!               |                   |           |                    |                    |
+//!            refusal             refusal     refusal              refusal          committed? -> reply
+//! ```
+//!
+//! [`Registrar`] is the whole of it as a state machine without I/O: a message, its source and the time go in; changes and
+//! the plan of a reply come out. Whoever drives it stores the changes, then has them published, then sends the reply:
+//! committed and visible before it is acknowledged (RFC 2136 section 3.5). A refusal anywhere means that nothing happened.
+
+mod attributes;
+mod draft;
+mod message;
+mod names;
+mod refusal;
+mod registrar;
+mod reply;
+
+pub use attributes::BadAttribute;
+pub use refusal::Refusal;
+pub use registrar::{Clock, Handled, Limits, Registrar, Request, Sent, ZoneInput};
+pub use reply::ReplyPlan;

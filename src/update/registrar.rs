@@ -1,0 +1,382 @@
+//! The registrar: owns the roll and the zones' writing sides, and judges every message that is not a plain question.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::draft::{Drafts, Plan, Verdict};
+use super::message::Outline;
+use super::reply::{ReplyPlan, Signature};
+use super::{BadAttribute, Refusal};
+use crate::membership::{Cause, Change, Member, PoolHandle, Roll};
+use crate::query::{self, Context, Outcome, Scratch, Transport};
+use crate::security::{Grants, Keyring, Sender};
+use crate::wire::tsig::{self, TsigRecord};
+use crate::wire::{
+    FLAG_TC, HEADER_LEN, Header, NameHasher, Opcode, OptRecord, Question, UDP_PAYLOAD_MAX, WireError,
+};
+use crate::zone::file::ZoneRecords;
+use crate::zone::{Publisher, RotorIds, ZoneSet, ZoneSettings};
+
+/// How often pools that nobody uses are looked for, milliseconds.
+const FORGET_EVERY_MS: u64 = 60_000;
+
+/// A message for the registrar.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Its octets.
+    pub message: &'a [u8],
+    /// Where it came from.
+    pub source: IpAddr,
+    /// How it came.
+    pub transport: Transport,
+}
+
+/// The time, twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Monotonic milliseconds: leases.
+    pub now_ms: u64,
+    /// Seconds since 1970: TSIG.
+    pub wall_s: u64,
+}
+
+/// Who sent a message, and from where.
+#[derive(Clone)]
+pub struct Sent {
+    /// The key that signed it, if one did.
+    pub sender: Sender,
+    /// The source address.
+    pub source: IpAddr,
+}
+
+/// What became of a message.
+pub struct Handled {
+    /// What changed; not yet stored, nor published.
+    pub changes: Vec<Change>,
+    /// Why it was refused, in words.
+    pub refusal: Option<String>,
+    /// Attributes that were wrong in a heartbeat, and ignored.
+    pub ignored: Vec<BadAttribute>,
+    /// The reply; `None` if the message deserves none.
+    pub reply: Option<ReplyPlan>,
+}
+
+/// How much a server holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Members in all pools.
+    pub members: usize,
+    /// Pools in a zone.
+    pub pools: usize,
+}
+
+/// A zone to serve.
+pub struct ZoneInput {
+    /// Its settings.
+    pub settings: ZoneSettings,
+    /// Its file's records.
+    pub records: ZoneRecords,
+    /// Who may register what.
+    pub grants: Grants,
+    /// The serial to begin with.
+    pub serial: u32,
+}
+
+/// The writing side of a server.
+pub struct Registrar {
+    /// Longest apex first.
+    zones: Vec<(Publisher, Grants)>,
+    published: Arc<ZoneSet>,
+    roll: Roll,
+    rotors: RotorIds,
+    keyring: Keyring,
+    run: u32,
+    question: Question,
+    scratch: Scratch,
+    forget_at_ms: u64,
+    /// Pools whose changes were taken back since the last publication.
+    undone: BTreeSet<PoolHandle>,
+}
+
+impl Registrar {
+    /// Publishes the zones for the first time. `run` is the server's run as the store counts it.
+    pub fn new(
+        zones: Vec<ZoneInput>,
+        keyring: Keyring,
+        limits: Limits,
+        run: u32,
+        now_ms: u64,
+        seed: u64,
+    ) -> Result<Self, WireError> {
+        let hasher = NameHasher::default();
+        let roll = Roll::new(limits.members, now_ms);
+        let mut rotors = RotorIds::default();
+        let mut built = Vec::with_capacity(zones.len());
+        for zone in zones {
+            let ZoneInput { settings, records, grants, serial } = zone;
+            let publisher =
+                Publisher::build(settings, &records, serial, &hasher, &roll, &mut rotors, limits.pools)?;
+            built.push((publisher, grants));
+        }
+        built.sort_by_key(|(publisher, _)| std::cmp::Reverse(publisher.zone().apex().len()));
+        let published = built.iter().map(|(publisher, _)| Arc::clone(publisher.zone())).collect();
+        let published = Arc::new(ZoneSet::new(published, hasher, Arc::clone(roll.leases())));
+        Ok(Registrar {
+            zones: built,
+            published,
+            roll,
+            rotors,
+            keyring,
+            run,
+            question: Question::default(),
+            scratch: Scratch::new(0, seed),
+            forget_at_ms: now_ms + FORGET_EVERY_MS,
+            undone: BTreeSet::new(),
+        })
+    }
+
+    /// The zones, for those who answer.
+    pub fn published(&self) -> &Arc<ZoneSet> {
+        &self.published
+    }
+
+    /// Members in all pools.
+    pub fn members(&self) -> usize {
+        self.roll.len()
+    }
+
+    /// Each zone's apex in lower-case wire form, and its serial: what the store keeps beside the changes.
+    pub fn serials(&self) -> Vec<(Box<[u8]>, u32)> {
+        self.zones
+            .iter()
+            .map(|(publisher, _)| publisher.zone())
+            .map(|zone| (zone.apex().into(), zone.serial()))
+            .collect()
+    }
+
+    /// Brings a member back that the store held, with the grace that it has left. `None` if no zone has its pool any more,
+    /// or the server is full. The change is to be published; it is not durable.
+    pub fn restore(
+        &mut self,
+        pool: &PoolHandle,
+        name: &[u8],
+        member: Member,
+        grace_ms: u32,
+        now_ms: u64,
+    ) -> Option<Change> {
+        let at = self.zone_of(pool)?;
+        let (publisher, _) = self.zones.get_mut(at)?;
+        let has_place = publisher.pool(pool).is_some()
+            || (publisher.may_create(pool) && publisher.claim(pool, &mut self.rotors, now_ms));
+        if !has_place {
+            return None;
+        }
+        self.roll.put(pool, name, member, now_ms + u64::from(grace_ms), true).ok()
+    }
+
+    fn zone_of(&self, name: &[u8]) -> Option<usize> {
+        self.zones.iter().position(|(publisher, _)| super::names::is_below(name, publisher.zone().apex()))
+    }
+
+    /// Judges one message and applies it to the roll.
+    pub fn handle(&mut self, request: &Request<'_>, clock: Clock) -> Handled {
+        let mut handled = Handled { changes: Vec::new(), refusal: None, ignored: Vec::new(), reply: None };
+        let Some(header) = Header::read(request.message).filter(|header| !header.is_response()) else {
+            return handled;
+        };
+        let mut plan = ReplyPlan::new(header);
+        let result = self.authenticate(request, clock).and_then(|(sent, signature)| {
+            plan.tsig = signature;
+            match header.opcode() {
+                Opcode::QUERY => self.answer_signed(request, clock, &mut plan),
+                _ => self.update(request, clock, &sent, &mut plan, &mut handled),
+            }
+        });
+        if let Err(refusal) = result {
+            handled.refusal = Some(refusal.to_string());
+            plan.refuse(refusal);
+        }
+        handled.reply = Some(plan);
+        handled
+    }
+
+    /// RFC 8945 section 5.2.
+    fn authenticate(&self, request: &Request<'_>, clock: Clock) -> Result<(Sent, Signature), Refusal> {
+        let source = request.source;
+        let Some(record) = TsigRecord::find(request.message)? else {
+            return Ok((Sent { sender: Sender::Unsigned, source }, Signature::None));
+        };
+        let key = self.keyring.get(&record.key_name);
+        let signer = tsig::verify(request.message, &record, key, clock.wall_s)?;
+        let sender = Sender::Key(Arc::clone(signer.key()));
+        Ok((Sent { sender, source }, Signature::Signer(Box::new(signer))))
+    }
+
+    fn update(
+        &mut self,
+        request: &Request<'_>,
+        clock: Clock,
+        sent: &Sent,
+        plan: &mut ReplyPlan,
+        handled: &mut Handled,
+    ) -> Result<(), Refusal> {
+        let message = request.message;
+        let outline = Outline::read(message, &plan.header)?;
+        plan.zone_section = message.get(HEADER_LEN..outline.zone_end).unwrap_or_default().to_vec();
+        plan.opt = outline.edns.as_ref().map(|_| OptRecord::default());
+        if outline.edns.as_ref().is_some_and(|edns| edns.version != 0) {
+            plan.opt = Some(OptRecord { extended_rcode: OptRecord::BADVERS, ..OptRecord::default() });
+            return Ok(());
+        }
+        let is_it = |publisher: &Publisher| *publisher.zone().apex() == *outline.zone;
+        let found = self.zones.iter().enumerate().find(|(_, (publisher, _))| is_it(publisher));
+        let Some((at, (publisher, grants))) = found else {
+            return Err(Refusal::NotAuth { zone: outline.zone });
+        };
+        let wish = outline.lease(message)?;
+        let commands = outline.commands(message)?;
+        let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, clock.now_ms);
+        commands.iter().try_for_each(|command| drafts.apply(command))?;
+        let Plan { verdicts, lease_ms, ignored } = drafts.finish(wish, self.run)?;
+        if let Some(asked) = wish {
+            // Always acknowledged (RFC 9664); where nothing was renewed, with what was asked for.
+            plan.grant(asked, lease_ms.map_or(asked.lease_s, |lease_ms| lease_ms / 1000));
+        }
+        handled.ignored = ignored;
+        self.carry_out(at, verdicts, clock.now_ms, &mut handled.changes)
+    }
+
+    /// Applies a plan that is allowed in all its parts. Only a limit of the server can still refuse it; then everything
+    /// is taken back.
+    fn carry_out(
+        &mut self,
+        at: usize,
+        verdicts: Vec<Verdict>,
+        now_ms: u64,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refusal> {
+        let begun_with = changes.len();
+        for verdict in verdicts {
+            changes.extend(self.roll.settle(&verdict.pool, &verdict.name, now_ms));
+            let done = match verdict.keep {
+                None => Ok(self.roll.remove(&verdict.pool, &verdict.name, Cause::Deregistered)),
+                Some((member, ends_ms)) => {
+                    self.put(at, &verdict.pool, &verdict.name, member, ends_ms, now_ms).map(Some)
+                }
+            };
+            match done {
+                Ok(change) => changes.extend(change),
+                Err(refusal) => {
+                    // An expiry is a fact, whatever becomes of the message.
+                    let (facts, done): (Vec<_>, Vec<_>) = changes
+                        .drain(begun_with..)
+                        .partition(|change| matches!(change.cause, Cause::Expired | Cause::Lapsed));
+                    done.iter().rev().for_each(|change| self.roll.undo(change));
+                    changes.extend(facts);
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        at: usize,
+        pool: &PoolHandle,
+        name: &[u8],
+        member: Member,
+        ends_ms: u64,
+        now_ms: u64,
+    ) -> Result<Change, Refusal> {
+        let zone = self.zones.get_mut(at);
+        if !zone.is_some_and(|(publisher, _)| publisher.claim(pool, &mut self.rotors, now_ms)) {
+            let text = "the zone holds its limit of pools; raise `limits.pools` in rollcall.toml";
+            return Err(Refusal::Limit(text.to_owned()));
+        }
+        self.roll.put(pool, name, member, ends_ms, false).map_err(|full| Refusal::Limit(full.to_string()))
+    }
+
+    /// Answers a signed question: as if it were not, then signed. What does not fit beside the TSIG is truncated whole.
+    fn answer_signed(
+        &mut self,
+        request: &Request<'_>,
+        clock: Clock,
+        plan: &mut ReplyPlan,
+    ) -> Result<(), Refusal> {
+        let message = request.message;
+        let Some(tsig) = TsigRecord::find(message)? else {
+            return Err(Refusal::ZoneSection);
+        };
+        let mut unsigned = message.get(..tsig.start).unwrap_or_default().to_vec();
+        let additionals = plan.header.counts[3].saturating_sub(1);
+        if let Some(place) = unsigned.get_mut(10..12) {
+            place.copy_from_slice(&additionals.to_be_bytes());
+        }
+        let reading = query::read(&self.published, &unsigned, &mut self.question);
+        let context = Context { zones: &self.published, transport: request.transport, now_ms: clock.now_ms };
+        let mut out = vec![0; usize::from(u16::MAX)];
+        let outcome =
+            query::answer(&context, &self.question, reading, &unsigned, &mut self.scratch, &mut out);
+        let Outcome::Reply(len, _) = outcome else { return Ok(()) };
+        out.truncate(len);
+        let most = match (request.transport, &self.question.edns) {
+            (Transport::Tcp, _) => usize::from(u16::MAX),
+            (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(UDP_PAYLOAD_MAX)),
+            (Transport::Udp, None) => 512,
+        };
+        if let Signature::Signer(signer) = &plan.tsig
+            && len + signer.tsig_len() > most
+        {
+            let mut reply = Header { counts: [0; 4], ..plan.header };
+            reply.flags = plan.header.response_flags() | FLAG_TC;
+            out = reply.octets().to_vec();
+        }
+        plan.answer = Some(out);
+        Ok(())
+    }
+
+    /// Ends leases that are due, looking at no more than `limit` timers; the number looked at comes back too, and when it
+    /// is `limit` there may be more. The changes are to be published at once and may be stored later: an answer shows
+    /// nobody whose lease is over, whatever the views say.
+    pub fn expire(&mut self, now_ms: u64, limit: usize) -> (Vec<Change>, usize) {
+        if now_ms >= self.forget_at_ms {
+            self.forget_at_ms = now_ms + FORGET_EVERY_MS;
+            for (publisher, _) in &mut self.zones {
+                publisher.forget_empty(&mut self.rotors, now_ms);
+            }
+        }
+        self.roll.expire(now_ms, limit)
+    }
+
+    /// Makes changes visible: the view of each pool that they reshape, and each zone's serial, once.
+    pub fn publish(&mut self, changes: &[Change], now_ms: u64) -> Result<(), WireError> {
+        let mut reshaped = std::mem::take(&mut self.undone);
+        reshaped
+            .extend(changes.iter().filter(|change| change.reshapes()).map(|change| Arc::clone(&change.pool)));
+        let visible: BTreeSet<usize> = changes
+            .iter()
+            .filter(|change| change.is_visible())
+            .filter_map(|change| self.zone_of(&change.pool))
+            .collect();
+        for pool in &reshaped {
+            let at = self.zone_of(pool);
+            if let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) {
+                publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)?;
+            }
+        }
+        for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
+            publisher.bump_serial();
+        }
+        Ok(())
+    }
+
+    /// Takes changes back that could not be stored; they come in the order in which they happened. The next
+    /// [`Registrar::publish`] makes it visible.
+    pub fn undo(&mut self, changes: &[&Change]) {
+        changes.iter().rev().for_each(|change| self.roll.undo(change));
+        // An undone renewal has made a lease shorter, which a view must learn though no record differs.
+        self.undone.extend(changes.iter().map(|change| Arc::clone(&change.pool)));
+    }
+}
