@@ -1,0 +1,234 @@
+//! What can be wrong with a configuration. Every message says what is expected instead.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::Place;
+use crate::policy::{Policy, Shown};
+use crate::security::DuplicateKey;
+use crate::wire::{Name, Rtype, name_text, tsig};
+use crate::zone::file::ZoneFileError;
+
+/// Why a configuration was not loaded. Nothing of it is used then.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{}: {error}", .path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A TOML file holds something that it may not.
+    #[error("{place}: {fault}\n{}", .place.excerpt())]
+    At {
+        /// Where.
+        place: Box<Place>,
+        /// What.
+        fault: Fault,
+    },
+    /// A zone file is bad.
+    #[error(transparent)]
+    ZoneFile(#[from] ZoneFileError),
+    /// A record of the zone file stands where a pool's names are.
+    #[error("{}:{line}: {} {rtype} is in the way of the pool {}: {reason}; remove one of them",
+        .path.display(), name_text(.owner.as_slice()), name_text(.pool.as_slice()))]
+    InTheWay {
+        /// The zone file.
+        path: PathBuf,
+        /// The record's line.
+        line: usize,
+        /// The record's owner.
+        owner: Name,
+        /// Its type.
+        rtype: Rtype,
+        /// The pool.
+        pool: Name,
+        /// What the pool needs.
+        reason: &'static str,
+    },
+    /// A file in the zones directory whose name is not that of a zone.
+    #[error("{}: a zone's file is called after the zone, such as pool.example.zone; this name is not a domain name, \
+        or too long", .path.display())]
+    ZoneName {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Two files whose names differ in case, or in a closing dot, alone.
+    #[error("{} and {} are the same zone; remove one", .first.display(), .second.display())]
+    SameZone {
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// The zones directory cannot be read.
+    #[error("zones directory {}: {error}; create it, or name another with --zones", .dir.display())]
+    ZonesDirectory {
+        /// Which directory.
+        dir: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// There is no zone to serve.
+    #[error("no zone in {}; put NAME.zone or NAME.toml there, such as pool.example.toml", .dir.display())]
+    NoZones {
+        /// The directory searched.
+        dir: PathBuf,
+    },
+    /// No state directory is configured, and the environment names none.
+    #[error(
+        "no place for the state: STATE_DIRECTORY, XDG_STATE_HOME and HOME are unset; set `state` in rollcall.toml, or pass --state DIR"
+    )]
+    NoState,
+}
+
+/// What is wrong at a place in a TOML file.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It is no TOML, or a key is unknown, missing or of the wrong type.
+    #[error("{message}")]
+    Toml {
+        /// What the TOML reader says.
+        message: String,
+    },
+    /// A number out of its range.
+    #[error("`{key}` is {value}; give {} to {}", .range.start(), .range.end())]
+    Range {
+        /// Which setting.
+        key: &'static str,
+        /// What it was.
+        value: i64,
+        /// What it may be.
+        range: RangeInclusive<i64>,
+    },
+    /// A list without items.
+    #[error("`{key}` is an empty list; give at least one, or leave it out")]
+    Empty {
+        /// Which setting.
+        key: &'static str,
+    },
+    /// A listener that is not an address and a port.
+    #[error("`listen`: \"{text}\" is not ADDRESS:PORT; give one like 127.0.0.1:5300 or [::1]:5300")]
+    Listen {
+        /// What it was.
+        text: String,
+    },
+    /// A key's name that is not a domain name.
+    #[error("`{key}`: \"{text}\" is not a domain name; give one like web.example.")]
+    KeyName {
+        /// Which setting.
+        key: &'static str,
+        /// What it was.
+        text: String,
+    },
+    /// An algorithm that this server does not speak.
+    #[error("`algorithm`: \"{text}\" is not supported; give hmac-sha256, hmac-sha384 or hmac-sha512")]
+    Algorithm {
+        /// What it was.
+        text: String,
+    },
+    /// A secret that is not base64.
+    #[error("`secret` is not base64; give what `rollcall keygen` prints")]
+    SecretText,
+    /// A secret that is no good.
+    #[error("`secret`: {error}; give what `rollcall keygen` prints")]
+    Secret {
+        /// Why.
+        error: tsig::KeyError,
+    },
+    /// A second key of one name.
+    #[error("`name`: {0}; remove one or rename it")]
+    DuplicateKey(DuplicateKey),
+    /// A policy that there is not.
+    #[error("`policy`: \"{text}\" is not a policy; give {}", Policy::NAMES.map(|(name, _)| name).join(" or "))]
+    Policy {
+        /// What it was.
+        text: String,
+    },
+    /// A number of answers that cannot be shown.
+    #[error("`answers` is {text}; give \"all\" or 1 to {}", Shown::PICK_MAX)]
+    Answers {
+        /// What it was.
+        text: String,
+    },
+    /// Lease lengths out of order.
+    #[error(
+        "`min_lease` {min_s}, `default_lease` {default_s} and `max_lease` {max_s} have to be in rising order; some may \
+        be defaults"
+    )]
+    Leases {
+        /// Seconds.
+        min_s: u32,
+        /// Seconds.
+        default_s: u32,
+        /// Seconds.
+        max_s: u32,
+    },
+    /// A pool's name that cannot be one.
+    #[error("pool \"{text}\": {reason}")]
+    PoolName {
+        /// What it was.
+        text: String,
+        /// Why not, and what to give.
+        reason: String,
+    },
+    /// A pool declared twice.
+    #[error("pool \"{text}\" is declared at line {first_line} already; remove one")]
+    DuplicatePool {
+        /// The name.
+        text: String,
+        /// Where it was declared first.
+        first_line: usize,
+    },
+    /// A pool below another one.
+    #[error("pool \"{text}\" lies below the pool {}, where its members' names are; rename one", name_text(.above.as_slice()))]
+    NestedPool {
+        /// The name.
+        text: String,
+        /// The pool above.
+        above: Name,
+    },
+    /// A grant to nobody, or to two.
+    #[error(
+        "a grant is for a key or for unsigned updates; give either `key = \"NAME\"` or `unsigned = true`"
+    )]
+    Holder,
+    /// A grant to a key that the server does not have.
+    #[error("`key`: there is no [[key]] \"{text}\" in rollcall.toml; known: {known}")]
+    UnknownKey {
+        /// What it was.
+        text: String,
+        /// The keys that there are.
+        known: String,
+    },
+    /// Something that is not a prefix.
+    #[error("`{key}`: \"{text}\" is not a prefix; give {wanted}")]
+    Prefix {
+        /// Which setting.
+        key: &'static str,
+        /// What it was.
+        text: String,
+        /// What would be right.
+        wanted: String,
+    },
+    /// Unsigned updates from a network.
+    #[error(
+        "unsigned updates from beyond loopback are not supported; give prefixes within 127.0.0.0/8 or ::1/128, or a \
+        `key` instead of `unsigned`"
+    )]
+    BeyondLoopback,
+    /// A pattern for pools that can match nothing.
+    #[error(
+        "`pools`: \"{text}\" can match no pool; patterns are relative to the zone, such as \"web\" or \"web-*\""
+    )]
+    Pattern {
+        /// What it was.
+        text: String,
+    },
+    /// An owner that is no use in a log line.
+    #[error("`owner` has to be 1 to 64 printable characters without spaces")]
+    Owner,
+}

@@ -1,0 +1,47 @@
+//! Static records must leave a declared pool's names alone: what a member registers there would be hidden, or hide them.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::ConfigError;
+use crate::wire::{Name, Rtype};
+use crate::zone::ZoneSettings;
+use crate::zone::file::{StaticRecord, ZoneRecords};
+
+/// Refuses the first record that stands where a pool's names are.
+pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings, path: &Path) -> Result<(), ConfigError> {
+    let pools: HashSet<&Name> = settings.pools.iter().map(|(name, _)| name).collect();
+    for record in &records.records {
+        // No pool lies below another, so there is at most one above a record.
+        let Some(&pool) = record.owner.iter_suffixes().find_map(|suffix| pools.get(&suffix)) else {
+            continue;
+        };
+        if let Some(reason) = conflict(record, pool) {
+            return Err(ConfigError::InTheWay {
+                path: path.into(),
+                line: record.line,
+                owner: record.owner.clone(),
+                rtype: record.rtype,
+                pool: pool.clone(),
+                reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the pool needs that the record, at or below its name, takes away.
+fn conflict(record: &StaticRecord, pool: &Name) -> Option<&'static str> {
+    let depth = record.owner.label_count() - pool.label_count();
+    let labels: Vec<_> = record.owner.iter().take(depth).map(|label| label.as_slice()).collect();
+    match (labels.as_slice(), record.rtype) {
+        (_, Rtype::CNAME | Rtype::DNAME | Rtype::NS) => Some("nothing at or below a pool may lead elsewhere"),
+        ([], Rtype::A | Rtype::AAAA) => Some("its addresses are its members'"),
+        ([.., last], _) if last.eq_ignore_ascii_case(b"all") => Some("`all` below it lists its members"),
+        ([_], _) => Some("names one label below it are its members'"),
+        ([service, protocol], Rtype::SRV) if service.starts_with(b"_") && protocol.starts_with(b"_") => {
+            Some("its services are its members'")
+        }
+        _ => None,
+    }
+}

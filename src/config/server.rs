@@ -1,0 +1,225 @@
+//! `rollcall.toml`: listeners, keys, and how much of everything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use super::source::{List, Number, Source, Text};
+use super::{ConfigError, Fault, absolute_name};
+use crate::membership::SLOTS_MAX;
+use crate::security::Keyring;
+use crate::wire::{Name, tsig};
+
+const MIB: usize = 1 << 20;
+
+/// The store of members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Octets of its pages that stay in memory. redb's own default, 1 GiB, is more than all members of most servers.
+    pub cache_bytes: usize,
+}
+
+/// The UDP workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpSettings {
+    /// Threads, each with a socket of its own on every listener.
+    pub workers: usize,
+    /// Datagrams taken and sent with one system call. Sixteen share the call's fixed cost down to a few nanoseconds each,
+    /// while their scratch stays in the first two cache levels; more would save next to nothing and let the first answer
+    /// wait for the last. gdnsd came to the same number.
+    pub batch: usize,
+    /// SO_RCVBUF of each socket, octets: what a burst may pile up while a worker is busy.
+    pub receive_buffer_bytes: usize,
+}
+
+/// TCP connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpSettings {
+    /// Connections open at a time, over all listeners.
+    pub connections: usize,
+    /// Milliseconds after which a silent connection is closed (RFC 7766 section 6.2.3).
+    pub idle_ms: u64,
+    /// Requests in flight on one connection (RFC 7766 section 6.2.1.1).
+    pub pipeline: usize,
+}
+
+/// Where the server says no before it runs out of memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Updates that wait for the registrar.
+    pub update_queue: usize,
+    /// Pools, over all zones.
+    pub pools: usize,
+    /// Members, over all pools.
+    pub members: usize,
+}
+
+/// `rollcall.toml`, checked. Paths are as they stand there.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub listen: Vec<SocketAddr>,
+    pub zones: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub keyring: Keyring,
+    pub store: StoreSettings,
+    pub udp: UdpSettings,
+    pub tcp: TcpSettings,
+    pub limits: Limits,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: List,
+    zones: Option<PathBuf>,
+    state: Option<PathBuf>,
+    key: Vec<KeyTable>,
+    store: StoreTable,
+    udp: UdpTable,
+    tcp: TcpTable,
+    limits: LimitsTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyTable {
+    name: Text,
+    algorithm: Option<Text>,
+    secret: Spanned<Secret>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreTable {
+    cache_bytes: Number,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UdpTable {
+    workers: Number,
+    batch: Number,
+    receive_buffer_bytes: Number,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TcpTable {
+    connections: Number,
+    idle_ms: Number,
+    pipeline: Number,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    update_queue: Number,
+    pools: Number,
+    members: Number,
+}
+
+/// The text of a secret. serde's own errors repeat the value that they refuse; this one does not.
+struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Secret(text)),
+            other => Err(D::Error::custom(format!("expected a text in base64, found: {}", other.type_str()))),
+        }
+    }
+}
+
+impl Server {
+    pub fn read(source: &Source) -> Result<Self, ConfigError> {
+        Server::check(source, &source.parse::<File>()?)
+    }
+
+    /// What holds without a file.
+    pub fn without_file() -> Result<Self, ConfigError> {
+        Server::check(&Source::empty(), &File::default())
+    }
+
+    fn check(source: &Source, file: &File) -> Result<Self, ConfigError> {
+        let cores = available_parallelism().map_or(1, |cores| cores.get().min(64));
+        let members_max = SLOTS_MAX as i64;
+        Ok(Server {
+            listen: listeners(source, &file.listen)?,
+            zones: file.zones.clone(),
+            state: file.state.clone(),
+            keyring: keyring(source, &file.key)?,
+            store: StoreSettings {
+                cache_bytes: source.number(
+                    "cache_bytes",
+                    &file.store.cache_bytes,
+                    16 * MIB,
+                    1 << 20..=1 << 40,
+                )?,
+            },
+            udp: UdpSettings {
+                workers: source.number("workers", &file.udp.workers, cores, 1..=64)?,
+                batch: source.number("batch", &file.udp.batch, 16, 1..=64)?,
+                receive_buffer_bytes: source.number(
+                    "receive_buffer_bytes",
+                    &file.udp.receive_buffer_bytes,
+                    4 * MIB,
+                    1 << 16..=1 << 30,
+                )?,
+            },
+            tcp: TcpSettings {
+                connections: source.number("connections", &file.tcp.connections, 1024, 1..=65_536)?,
+                idle_ms: source.number("idle_ms", &file.tcp.idle_ms, 10_000, 100..=3_600_000)?,
+                pipeline: source.number("pipeline", &file.tcp.pipeline, 64, 1..=4096)?,
+            },
+            limits: Limits {
+                update_queue: source.number("update_queue", &file.limits.update_queue, 4096, 1..=1 << 20)?,
+                pools: source.number("pools", &file.limits.pools, 131_072, 1..=members_max)?,
+                members: source.number("members", &file.limits.members, 1_000_000, 1..=members_max)?,
+            },
+        })
+    }
+}
+
+fn listeners(source: &Source, given: &List) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut listen = Vec::new();
+    for text in source.list("listen", given)? {
+        let address = text.get_ref().parse();
+        let fault = |_| source.fault(text.span(), Fault::Listen { text: text.get_ref().clone() });
+        listen.push(address.map_err(fault)?);
+    }
+    if listen.is_empty() {
+        listen = vec![([127, 0, 0, 1], 5300).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 5300).into()];
+    }
+    Ok(listen)
+}
+
+fn keyring(source: &Source, tables: &[KeyTable]) -> Result<Keyring, ConfigError> {
+    let mut keyring = Keyring::default();
+    for table in tables {
+        let name = key_name(source, "name", &table.name)?;
+        let algorithm = match &table.algorithm {
+            None => tsig::Algorithm::HmacSha256,
+            Some(text) => tsig::Algorithm::named(text.get_ref()).ok_or_else(|| {
+                source.fault(text.span(), Fault::Algorithm { text: text.get_ref().clone() })
+            })?,
+        };
+        let bad_secret = |fault| source.fault(table.secret.span(), fault);
+        let secret = BASE64.decode(&table.secret.get_ref().0).map_err(|_| bad_secret(Fault::SecretText))?;
+        let key =
+            tsig::Key::new(&name, algorithm, &secret).map_err(|error| bad_secret(Fault::Secret { error }))?;
+        keyring.insert(key).map_err(|error| source.fault(table.name.span(), Fault::DuplicateKey(error)))?;
+    }
+    Ok(keyring)
+}
+
+/// A key's name, with or without the closing dot.
+pub(super) fn key_name(source: &Source, key: &'static str, text: &Text) -> Result<Name, ConfigError> {
+    let name = absolute_name(text.get_ref()).filter(|name| name.label_count() > 1);
+    name.ok_or_else(|| source.fault(text.span(), Fault::KeyName { key, text: text.get_ref().clone() }))
+}

@@ -1,0 +1,394 @@
+use std::num::NonZeroU16;
+
+use super::*;
+use crate::membership::LeaseRules;
+use crate::policy::{Policy, Shown};
+
+const KEY: &str = "[[key]]\nname = 'web'\nsecret = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='\n";
+const ZONE: &str = "@ 60 SOA ns hostmaster 42 1200 180 1209600 2\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+
+/// A directory with these files in it, and rollcall.toml loaded from there.
+fn load_files(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Config, ConfigError>) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("zones")).unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let file = dir.path().join("rollcall.toml");
+    let config = load_with(Some(&file), Overrides::default(), &|variable| {
+        (variable == "HOME").then(|| "/home/u".into())
+    });
+    (dir, config)
+}
+
+fn good(server: &str, zone: &str) -> Config {
+    load_files(&[("rollcall.toml", server), ("zones/pool.example.toml", zone)]).1.unwrap()
+}
+
+/// The message of a load that fails, the directory's name cut out.
+fn bad(files: &[(&str, &str)]) -> String {
+    let (dir, config) = load_files(files);
+    config.unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "")
+}
+
+fn bad_server(text: &str) -> String {
+    bad(&[("rollcall.toml", text), ("zones/pool.example.toml", "")])
+}
+
+fn bad_zone(text: &str) -> String {
+    bad(&[("rollcall.toml", KEY), ("zones/pool.example.toml", text)])
+}
+
+fn name(text: &str) -> Name {
+    Name::bytes_from_str(text).unwrap()
+}
+
+#[test]
+fn everything_has_a_default() {
+    let config = good("", "");
+    assert_eq!(
+        config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["127.0.0.1:5300", "[::1]:5300"]
+    );
+    assert_eq!(config.state_dir, Path::new("/home/u/.local/state/rollcall"));
+    assert_eq!(config.store.cache_bytes, 16 << 20);
+    assert!((1..=64).contains(&config.udp.workers));
+    assert_eq!((config.udp.batch, config.udp.receive_buffer_bytes), (16, 4 << 20));
+    assert_eq!(config.tcp, TcpSettings { connections: 1024, idle_ms: 10_000, pipeline: 64 });
+    assert_eq!(config.limits, Limits { update_queue: 4096, pools: 131_072, members: 1_000_000 });
+    assert_eq!(config.files.len(), 2);
+    let zone = &config.zones[0];
+    assert_eq!((zone.settings.negative_ttl_s, zone.settings.create_pools), (2, false));
+    assert_eq!((zone.records.soa.serial, zone.grants.iter().len()), (1, 0));
+    let defaults = &zone.settings.defaults;
+    assert_eq!((defaults.policy, defaults.ttl_s), (Policy::RoundRobin, 5));
+    assert_eq!((defaults.addresses, defaults.services), (Shown::All, Shown::All));
+    assert_eq!(defaults.leases, LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 });
+}
+
+#[test]
+fn what_is_said_is_taken_and_paths_are_relative_to_the_file() {
+    let config = format!(
+        "listen = ['192.0.2.1:53']\nstate = 's'\n{KEY}[store]\ncache_bytes = 1048576\n[udp]\nworkers = 3\n[tcp]\nidle_ms = 500\n[limits]\npools = 7\n"
+    );
+    let (dir, config) = load_files(&[("rollcall.toml", &config), ("zones/pool.example.zone", ZONE)]);
+    let config = config.unwrap();
+    assert_eq!(config.listen, ["192.0.2.1:53".parse().unwrap()]);
+    assert_eq!(config.state_dir, dir.path().join("s"));
+    assert_eq!((config.store.cache_bytes, config.udp.workers), (1 << 20, 3));
+    assert_eq!((config.tcp.idle_ms, config.limits.pools), (500, 7));
+    assert!(config.keyring.get(&name("WEB.")).is_some());
+    assert_eq!(config.zones[0].records.soa.serial, 42);
+}
+
+#[test]
+fn the_command_line_wins() {
+    let (dir, _) = load_files(&[
+        ("rollcall.toml", "listen = ['192.0.2.1:53']\nzones = 'nowhere'\nstate = 's'\n"),
+        ("zones/a.toml", ""),
+    ]);
+    let overrides = Overrides {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        zones: Some(dir.path().join("zones")),
+        state: Some("elsewhere".into()),
+    };
+    let config = load_with(Some(&dir.path().join("rollcall.toml")), overrides, &|_| None).unwrap();
+    assert_eq!((config.listen.len(), config.listen[0].port()), (1, 0));
+    assert_eq!(config.state_dir, Path::new("elsewhere"));
+    assert_eq!(config.zones[0].settings.apex, name("a."));
+}
+
+#[test]
+fn the_state_directory_comes_from_the_environment() {
+    let dir = |set: &[(&str, &str)]| {
+        let set: Vec<_> = set.iter().map(|(key, value)| ((*key).to_owned(), OsString::from(value))).collect();
+        default_state_dir(&|variable| {
+            set.iter().find(|(key, _)| key == variable).map(|(_, value)| value.clone())
+        })
+    };
+    let wanted = |path: &str| Some(PathBuf::from(path));
+    assert_eq!(dir(&[("STATE_DIRECTORY", "/var/lib/a:/b"), ("HOME", "/h")]), wanted("/var/lib/a"));
+    assert_eq!(dir(&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")]), wanted("/x/rollcall"));
+    assert_eq!(dir(&[("XDG_STATE_HOME", "relative"), ("HOME", "/h")]), wanted("/h/.local/state/rollcall"));
+    assert_eq!(dir(&[]), None);
+    assert!(ConfigError::NoState.to_string().contains("or pass --state DIR"));
+}
+
+#[test]
+fn errors_show_their_line() {
+    assert_eq!(
+        bad_server("\n[udp]\n  batch = 65 # too many\n"),
+        "rollcall.toml:3:11: `batch` is 65; give 1 to 64\n  3 |   batch = 65 # too many\n    |           ^^"
+    );
+    assert_eq!(
+        bad_zone("ttl = 5\nanswers = [\n 1 ]\n"),
+        "zones/pool.example.toml:2:11: `answers` is [1]; give \"all\" or 1 to 64\n  2 | answers = [\n    |           ^"
+    );
+}
+
+#[test]
+fn server_errors() {
+    for (text, wanted) in [
+        ("listen = 5\n", "rollcall.toml:1:10: `listen`: invalid type: integer `5`, expected a sequence"),
+        (
+            "listen = [\n '127.0.0.1:53',\n 'localhost']\n",
+            "rollcall.toml:3:2: `listen`: \"localhost\" is not ADDRESS:PORT; give",
+        ),
+        (
+            "listen = []\n",
+            "rollcall.toml:1:10: `listen` is an empty list; give at least one, or leave it out",
+        ),
+        ("\nport = 53\n", "rollcall.toml:2:1: `port`: unknown field `port`, expected one of `listen`, "),
+        ("listen\n", "rollcall.toml:1:7: "),
+        ("state = 'a\n", "rollcall.toml:1:1"),
+        ("[store]\ncache_bytes = 1000\n", "rollcall.toml:2:15: `cache_bytes` is 1000; give 1048576 to "),
+        ("[udp]\nworkers = 0\n", "rollcall.toml:2:11: `workers` is 0; give 1 to 64"),
+        ("[udp]\nreceive_buffer_bytes = -1\n", "rollcall.toml:2:24: `receive_buffer_bytes` is -1; give"),
+        (
+            "[tcp]\nconnections = '9'\n",
+            "rollcall.toml:2:15: `connections`: invalid type: string \"9\", expected i64",
+        ),
+        (
+            "[tcp]\nidle = 9\n",
+            "rollcall.toml:2:1: `idle`: unknown field `idle`, expected one of `connections`",
+        ),
+        ("[tcp]\nidle_ms = 0\n", "rollcall.toml:2:11: `idle_ms` is 0; give"),
+        ("[tcp]\npipeline = 0\n", "rollcall.toml:2:12: `pipeline` is 0; give"),
+        ("[limits]\nupdate_queue = 0\n", "rollcall.toml:2:16: `update_queue` is 0; give"),
+        ("[limits]\npools = 0\n", "rollcall.toml:2:9: `pools` is 0; give"),
+        ("[limits]\nmembers = 99999999\n", "rollcall.toml:2:11: `members` is 99999999; give 1 to 16777216"),
+    ] {
+        let found = bad_server(text);
+        assert!(found.starts_with(wanted), "{found}");
+    }
+}
+
+#[test]
+fn key_errors_never_show_a_secret() {
+    let name = "[[key]]\nname = 'web'\n";
+    for (text, wanted) in [
+        (
+            "secret = 'hush!'\n",
+            "rollcall.toml:3:10: `secret` is not base64; give what `rollcall keygen` prints",
+        ),
+        ("secret = ''\n", "rollcall.toml:3:10: `secret`: the secret is empty; give"),
+        (
+            "secert = 'hush'\n",
+            "rollcall.toml:3:1: `secert`: unknown field `secert`, expected one of `name`, ",
+        ),
+        ("secret = 4711\n", "rollcall.toml:3:10: `secret`: expected a text in base64, found: integer"),
+        ("secret = 'hush\n", "rollcall.toml:3:"),
+        ("secret = hush\n", "rollcall.toml:3:10: "),
+        ("'hush'\n", "rollcall.toml:3:7: "),
+        ("secret = \"\"\"\nhush\"\"\"x\n", "rollcall.toml:4:"),
+        (
+            "algorithm = 'hmac-md5'\nsecret = 'hush'\n",
+            "rollcall.toml:3:13: `algorithm`: \"hmac-md5\" is not supported; give",
+        ),
+        ("", "rollcall.toml:1:1: missing field `secret`"),
+    ] {
+        let found = bad_server(&format!("{name}{text}"));
+        assert!(found.starts_with(wanted), "{found}");
+        for secret in ["hush", "4711"] {
+            assert!(!found.contains(secret), "{found}");
+        }
+    }
+    let found = bad_server(&format!("{KEY}{}", KEY.replace("web", "WEB.")));
+    assert!(found.starts_with("rollcall.toml:5:8: `name`: there is a key web. already; remove"), "{found}");
+    let found = bad_server("key = [{ name = 'a b.', secret = 'hush' }]\n");
+    assert!(found.contains("is not a domain name; give one like") && !found.contains("hush"), "{found}");
+}
+
+#[test]
+fn pools_take_what_they_leave_out_from_the_zone() {
+    let zone = "ttl = 7\ndefault_lease = 10\nmax_lease = 20\n[[pool]]\nname = 'Web'\npolicy = 'weighted-random'\nttl = 0\n\
+        [[pool]]\nname = 'a.b.pool.example.'\nanswers = 3\nmin_lease = 5\n[[pool]]\nname = 'all-of-it'\n";
+    let settings = good("", zone).zones.remove(0).settings;
+    let one = Shown::AtMost(NonZeroU16::MIN);
+    let three = Shown::AtMost(NonZeroU16::new(3).unwrap());
+    let [(web, web_settings), (deep, deep_settings), _] = &settings.pools[..] else { panic!("three") };
+    assert_eq!((web, deep), (&name("web.pool.example."), &name("a.b.pool.example.")));
+    assert_eq!((web_settings.ttl_s, web_settings.addresses, web_settings.services), (0, one, Shown::All));
+    assert_eq!((deep_settings.ttl_s, deep_settings.addresses, deep_settings.services), (7, three, three));
+    assert_eq!(deep_settings.leases, LeaseRules { default_ms: 10_000, min_ms: 5_000, max_ms: 20_000 });
+
+    let zone = "answers = 'all'\n[[pool]]\nname = 'web'\npolicy = 'weighted-random'\n";
+    assert_eq!(good("", zone).zones[0].settings.pools[0].1.addresses, Shown::All, "said for the zone");
+}
+
+#[test]
+fn zone_errors() {
+    for (text, wanted) in [
+        ("negative_ttl = 3601\n", "1:16: `negative_ttl` is 3601; give 0 to 3600"),
+        ("ttl = 3601\n", "1:7: `ttl` is 3601; give 0 to 3600"),
+        (
+            "policy = 'best'\n",
+            "1:10: `policy`: \"best\" is not a policy; give round-robin or weighted-random",
+        ),
+        ("answers = 0\n", "1:11: `answers` is 0; give \"all\" or 1 to 64"),
+        ("answers = 65\n", "1:11: `answers` is 65; give"),
+        ("answers = 'some'\n", "1:11: `answers` is \"some\"; give"),
+        (
+            "ttl = 5\nmax_lease = 20\n",
+            "2:13: `min_lease` 2, `default_lease` 30 and `max_lease` 20 have to be in rising order",
+        ),
+        ("min_lease = 31\n", "1:13: `min_lease` 31, `default_lease` 30"),
+        ("max_lease = 9999999\n", "1:13: `max_lease` is 9999999; give 1 to 1209600"),
+        ("lease = 3\n", "1:1: `lease`: unknown field `lease`, expected one of `negative_ttl`"),
+        ("[[pool]]\npolicy = 'random'\n", "1:1: missing field `name`"),
+        ("[[pool]]\nname = 'web'\nweight = 1\n", "3:1: `weight`: unknown field `weight`"),
+        ("[[pool]]\nname = 'web'\nttl = -1\n", "3:7: `ttl` is -1; give"),
+        ("[[pool]]\nname = ''\n", "2:8: pool \"\": "),
+        ("[[pool]]\nname = 'a b'\n", "2:8: pool \"a b\": this is not a domain name; give one"),
+        ("[[pool]]\nname = 'web'\n\n[[pool]]\nttl = 1\n", "4:1: missing field `name`"),
+        (
+            "[[pool]]\nname = 'a..b'\n",
+            "2:8: pool \"a..b\": this is not a domain name; give one relative to pool.example., such as",
+        ),
+        ("[[pool]]\nname = 'pool.example.'\n", "2:8: pool \"pool.example.\": a pool lies below the zone"),
+        ("[[pool]]\nname = 'web.example.'\n", "2:8: pool \"web.example.\": a pool lies below the zone"),
+        (
+            "[[pool]]\nname = 'web.pool.example'\n",
+            "2:8: pool \"web.pool.example\": this would be web.pool.example.pool.example.; end it",
+        ),
+        ("[[pool]]\nname = '_http.web'\n", "2:8: pool \"_http.web\": the label \"_http\" has a meaning"),
+        ("[[pool]]\nname = 'All'\n", "2:8: pool \"All\": the label \"All\" has"),
+        ("[[pool]]\nname = '*'\n", "2:8: pool \"*\": the label \"*\" has"),
+        (
+            "[[pool]]\nname = 'web'\n[[pool]]\nname = 'WEB.pool.example.'\n",
+            "4:8: pool \"WEB.pool.example.\" is declared at line 2 already",
+        ),
+        (
+            "[[pool]]\nname = 'eu.web'\n[[pool]]\nname = 'web'\n",
+            "2:8: pool \"eu.web\" lies below the pool web.pool.example., where",
+        ),
+        ("[[pool]]\nname = 'web'\n[[pool]]\nname = 'a.b.web'\n", "4:8: pool \"a.b.web\" lies below"),
+    ] {
+        let found = bad_zone(text);
+        assert!(found.starts_with(&format!("zones/pool.example.toml:{wanted}")), "{found}");
+    }
+}
+
+#[test]
+fn grants() {
+    let zone = "[[grant]]\nunsigned = true\n[[grant]]\nkey = 'WEB'\nsources = ['10.0.0.0/8', '2001:db8::1']\npools = ['Web-*']\n\
+        addresses = ['192.0.2.0/24']\nowner = 'fleet'\nadmin = true\nlease = 60\n";
+    let config = good(KEY, zone);
+    let grants: Vec<_> = config.zones[0].grants.iter().collect();
+    assert_eq!((grants[0].key.clone(), grants[0].sources.len(), grants[0].addresses.len()), (None, 0, 0));
+    assert!(grants[0].pools[0].matches("anything.at.all"));
+    assert_eq!(grants[1].key, Some(name("web.")));
+    assert_eq!(grants[1].sources[1].to_string(), "2001:db8::1/128");
+    assert!(grants[1].pools[0].matches("web-eu"));
+    assert_eq!(
+        (grants[1].owner.as_deref(), grants[1].admin, grants[1].lease_s),
+        (Some("fleet"), true, Some(60))
+    );
+}
+
+#[test]
+fn grant_errors() {
+    for (text, wanted) in [
+        ("", "1:1: a grant is for a key or for unsigned updates; give either"),
+        ("key = 'web'\nunsigned = true\n", "1:1: a grant is for a key or for"),
+        ("unsigned = false\n", "1:1: a grant is for a key or for"),
+        ("key = 'api'\n", "2:7: `key`: there is no [[key]] \"api\" in rollcall.toml; known: web."),
+        ("key = 'a..b'\n", "2:7: `key`: \"a..b\" is not a domain name"),
+        (
+            "unsigned = true\nsources = ['127.0.0.0/8',\n '10.0.0.0/8']\n",
+            "4:2: unsigned updates from beyond loopback are not supported; give",
+        ),
+        ("unsigned = true\nsources = ['0.0.0.0/0']\n", "3:12: unsigned updates from beyond"),
+        ("key = 'web'\nsources = []\n", "3:11: `sources` is an empty list"),
+        ("key = 'web'\naddresses = []\n", "3:13: `addresses` is an empty list"),
+        ("key = 'web'\npools = []\n", "3:9: `pools` is an empty list"),
+        (
+            "key = 'web'\npools = ['web.pool.example.']\n",
+            "3:10: `pools`: \"web.pool.example.\" can match no pool",
+        ),
+        (
+            "key = 'web'\naddresses = ['10.0.0.1/8']\n",
+            "3:14: `addresses`: \"10.0.0.1/8\" is not a prefix; give 10.0.0.0/8 or 10.0.0.1/32",
+        ),
+        (
+            "key = 'web'\naddresses = ['ten']\n",
+            "3:14: `addresses`: \"ten\" is not a prefix; give a prefix such as",
+        ),
+        (
+            "key = 'web'\naddresses = ['::ffff:10.0.0.1']\n",
+            "3:14: `addresses`: \"::ffff:10.0.0.1\" is not a prefix; give the IPv4 prefix, such as 10.0.0.1/32",
+        ),
+        ("key = 'web'\nowner = 'a b'\n", "3:9: `owner` has to be"),
+        ("key = 'web'\nlease = 0\n", "3:9: `lease` is 0; give 1 to"),
+        ("key = 'web'\nzone = 1\n", "3:1: `zone`: unknown field `zone`"),
+    ] {
+        let found = bad_zone(&format!("[[grant]]\n{text}"));
+        assert!(found.starts_with(&format!("zones/pool.example.toml:{wanted}")), "{found}");
+    }
+}
+
+#[test]
+fn static_records_must_leave_pools_alone() {
+    let toml = "[[pool]]\nname = 'web'\n";
+    let with = |record: &str| {
+        [
+            ("rollcall.toml", String::new()),
+            ("zones/pool.example.toml", toml.into()),
+            ("zones/pool.example.zone", format!("{ZONE}{record}\n")),
+        ]
+    };
+    for (record, reason) in [
+        ("Web A 10.0.0.1", "its addresses are its members'"),
+        ("web AAAA ::1", "its addresses are its members'"),
+        ("web CNAME ns", "nothing at or below a pool may lead elsewhere"),
+        ("a.b.web CNAME ns", "nothing at or below a pool"),
+        ("all.web TXT a", "`all` below it lists its members"),
+        ("_http._tcp.all.web SRV 0 0 80 ns", "`all` below it"),
+        ("m1.web TXT a", "names one label below it are its members'"),
+        ("_http._tcp.web SRV 0 0 80 ns", "its services are its members'"),
+    ] {
+        let files = with(record);
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let found = bad(&files);
+        assert!(found.starts_with("zones/pool.example.zone:4: ") && found.contains(reason), "{found}");
+        assert!(found.contains("is in the way of the pool web.pool.example."), "{found}");
+    }
+    for record in ["web TXT a", "_443._tcp.web TLSA 3 1 1 00", "x CNAME web", "webb A 10.0.0.1"] {
+        let files = with(record);
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        assert!(load_files(&files).1.is_ok(), "{record}");
+    }
+}
+
+#[test]
+fn zones_are_what_is_called_like_one() {
+    let (dir, config) = load_files(&[
+        ("rollcall.toml", ""),
+        ("zones/b.zone", ZONE),
+        ("zones/a.toml", ""),
+        ("zones/a.toml~", "x"),
+        ("zones/.#a.toml", "x"),
+        ("zones/#b.zone#", "x"),
+        ("zones/b.zone.swp", "x"),
+        ("zones/README", "x"),
+    ]);
+    std::fs::create_dir(dir.path().join("zones/c.zone")).unwrap();
+    let apexes: Vec<_> = config.unwrap().zones.into_iter().map(|zone| zone.settings.apex).collect();
+    assert_eq!(apexes, [name("a."), name("b.")]);
+
+    let found = bad(&[("rollcall.toml", ""), ("zones/a..b.toml", "")]);
+    assert!(found.starts_with("zones/a..b.toml: a zone's file is called after the zone"), "{found}");
+    let found = bad(&[("rollcall.toml", ""), ("zones/a.zone", ZONE), ("zones/A.zone", ZONE)]);
+    assert_eq!(found, "zones/A.zone and zones/a.zone are the same zone; remove one");
+    let found = bad(&[("rollcall.toml", ""), ("zones/notes.txt", "")]);
+    assert!(
+        found.starts_with("no zone in ") && found.contains("put NAME.zone or NAME.toml there"),
+        "{found}"
+    );
+    let found = bad(&[("rollcall.toml", "zones = 'nowhere'")]);
+    assert!(found.starts_with("zones directory nowhere: ") && found.contains("--zones"), "{found}");
+    let found = bad(&[("zones/a.toml", "")]);
+    assert!(found.starts_with("rollcall.toml: No such file"), "{found}");
+    let found = bad(&[("rollcall.toml", ""), ("zones/a.zone", "@ A nonsense\n")]);
+    assert!(found.starts_with("zones/a.zone:1: "), "{found}");
+}

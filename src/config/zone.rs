@@ -1,0 +1,234 @@
+//! `zones/NAME.toml`: a zone's pools and grants.
+
+use std::collections::HashMap;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use domain::base::ToName;
+use domain::base::name::UncertainName;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::grant::{self, GrantTable};
+use super::source::{Number, Source, Text};
+use super::{ConfigError, Fault, absolute_name};
+use crate::membership::LeaseRules;
+use crate::policy::{Policy, Shown};
+use crate::security::{Grants, Keyring};
+use crate::wire::{Name, label_text, name_text};
+use crate::zone::{PoolSettings, ZoneSettings};
+
+/// The longest lease, seconds: 14 days, the longest that RFC 9664's KEY-LEASE is used with.
+pub(super) const LEASE_MAX_S: i64 = 14 * 24 * 3600;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    negative_ttl: Number,
+    create_pools: bool,
+    policy: Option<Text>,
+    ttl: Number,
+    answers: Option<Spanned<toml::Value>>,
+    default_lease: Number,
+    min_lease: Number,
+    max_lease: Number,
+    pool: Vec<PoolTable>,
+    grant: Vec<Spanned<GrantTable>>,
+}
+
+/// A declared pool. serde can not flatten what the two tables share without losing the place of each value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolTable {
+    name: Text,
+    policy: Option<Text>,
+    ttl: Number,
+    answers: Option<Spanned<toml::Value>>,
+    default_lease: Number,
+    min_lease: Number,
+    max_lease: Number,
+}
+
+/// What a zone says for all its pools, and a pool for itself.
+struct Options<'f> {
+    policy: &'f Option<Text>,
+    ttl: &'f Number,
+    answers: &'f Option<Spanned<toml::Value>>,
+    default_lease: &'f Number,
+    min_lease: &'f Number,
+    max_lease: &'f Number,
+}
+
+/// The options of a table, whichever of the two it is.
+macro_rules! options {
+    ($table:expr) => {
+        Options {
+            policy: &$table.policy,
+            ttl: &$table.ttl,
+            answers: &$table.answers,
+            default_lease: &$table.default_lease,
+            min_lease: &$table.min_lease,
+            max_lease: &$table.max_lease,
+        }
+    };
+}
+
+/// Options, with those that were left out taken from further up.
+#[derive(Clone, Copy)]
+struct Resolved {
+    policy: Policy,
+    ttl_s: u32,
+    /// What somebody wrote; without it the policy says, and another policy says otherwise.
+    answers: Option<Shown>,
+    leases: LeaseRules,
+}
+
+const BUILT_IN: Resolved = Resolved {
+    policy: Policy::RoundRobin,
+    ttl_s: 5,
+    answers: None,
+    leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+};
+
+impl Resolved {
+    fn settings(&self) -> PoolSettings {
+        PoolSettings {
+            policy: self.policy,
+            ttl_s: self.ttl_s,
+            addresses: self.answers.unwrap_or(self.policy.addresses_by_default()),
+            services: self.answers.unwrap_or(Shown::All),
+            leases: self.leases,
+        }
+    }
+}
+
+/// A zone's settings and grants; without a file, its defaults and no grant.
+pub(super) fn read(
+    source: Option<&Source>,
+    apex: &Name,
+    keyring: &Keyring,
+) -> Result<(ZoneSettings, Grants), ConfigError> {
+    let empty = Source::empty();
+    let (source, file) = match source {
+        Some(source) => (source, source.parse()?),
+        None => (&empty, File::default()),
+    };
+    let defaults = resolve(source, &options!(file), &BUILT_IN)?;
+    let settings = ZoneSettings {
+        apex: apex.clone(),
+        negative_ttl_s: source.number("negative_ttl", &file.negative_ttl, 2, 0..=3600)?,
+        create_pools: file.create_pools,
+        defaults: defaults.settings(),
+        pools: pools(source, &file.pool, apex, &defaults)?,
+    };
+    let grants = file.grant.iter().map(|table| grant::read(source, table, keyring));
+    Ok((settings, Grants::new(grants.collect::<Result<_, _>>()?)))
+}
+
+fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Resolved, ConfigError> {
+    let policy = match options.policy {
+        None => base.policy,
+        Some(text) => Policy::named(text.get_ref())
+            .ok_or_else(|| source.fault(text.span(), Fault::Policy { text: text.get_ref().clone() }))?,
+    };
+    let answers = match options.answers {
+        None => base.answers,
+        Some(value) => Some(shown(value.get_ref()).ok_or_else(|| {
+            source.fault(value.span(), Fault::Answers { text: value.get_ref().to_string() })
+        })?),
+    };
+    Ok(Resolved {
+        policy,
+        ttl_s: source.number("ttl", options.ttl, base.ttl_s, 0..=3600)?,
+        answers,
+        leases: leases(source, options, base.leases)?,
+    })
+}
+
+fn shown(value: &toml::Value) -> Option<Shown> {
+    match value {
+        toml::Value::String(text) if text == "all" => Some(Shown::All),
+        toml::Value::Integer(count) => {
+            let count = u16::try_from(*count).ok().filter(|&count| count <= Shown::PICK_MAX)?;
+            NonZeroU16::new(count).map(Shown::AtMost)
+        }
+        _ => None,
+    }
+}
+
+fn leases(source: &Source, options: &Options<'_>, base: LeaseRules) -> Result<LeaseRules, ConfigError> {
+    let seconds = |key, given: &Number, default_ms: u32| {
+        source.number::<u32>(key, given, default_ms / 1000, 1..=LEASE_MAX_S)
+    };
+    let default_s = seconds("default_lease", options.default_lease, base.default_ms)?;
+    let min_s = seconds("min_lease", options.min_lease, base.min_ms)?;
+    let max_s = seconds("max_lease", options.max_lease, base.max_ms)?;
+    let given = [options.default_lease, options.min_lease, options.max_lease].into_iter().flatten().next();
+    match given {
+        // What nobody wrote here was in order where it came from.
+        Some(given) if min_s > default_s || default_s > max_s => {
+            Err(source.fault(given.span(), Fault::Leases { min_s, default_s, max_s }))
+        }
+        _ => Ok(LeaseRules { default_ms: default_s * 1000, min_ms: min_s * 1000, max_ms: max_s * 1000 }),
+    }
+}
+
+fn pools(
+    source: &Source,
+    tables: &[PoolTable],
+    apex: &Name,
+    defaults: &Resolved,
+) -> Result<Vec<(Name, PoolSettings)>, ConfigError> {
+    let mut pools = Vec::with_capacity(tables.len());
+    let mut declared: HashMap<Name, &Text> = HashMap::with_capacity(tables.len());
+    for table in tables {
+        let bad = |fault| source.fault(table.name.span(), fault);
+        let text = table.name.get_ref().clone();
+        let name =
+            pool_name(&text, apex).map_err(|reason| bad(Fault::PoolName { text: text.clone(), reason }))?;
+        if let Some(first) = declared.insert(name.clone(), &table.name) {
+            return Err(bad(Fault::DuplicatePool { text, first_line: source.line(first.span().start) }));
+        }
+        pools.push((name, resolve(source, &options!(table), defaults)?.settings()));
+    }
+    for ((name, _), table) in pools.iter().zip(tables) {
+        if let Some(above) = name.iter_suffixes().skip(1).find(|above| declared.contains_key(above)) {
+            let fault = Fault::NestedPool { text: table.name.get_ref().clone(), above };
+            return Err(source.fault(table.name.span(), fault));
+        }
+    }
+    Ok(pools)
+}
+
+/// A pool's absolute name; else why it cannot be one.
+fn pool_name(text: &str, apex: &Name) -> Result<Name, String> {
+    let zone = name_text(apex.as_slice());
+    let bad = || format!("this is not a domain name; give one relative to {zone}, such as \"web\"");
+    let absolute = absolute_name(text).ok_or_else(bad)?;
+    let name: Name = match UncertainName::<Bytes>::from_str(text).map_err(|_| bad())? {
+        UncertainName::Absolute(_) => absolute,
+        UncertainName::Relative(relative) => {
+            // The slip of everybody's first zone file, where "web.pool.example" means web.pool.example.pool.example.
+            if !apex.is_root() && absolute.ends_with(apex) {
+                return Err(format!(
+                    "this would be {text}.{zone}; end it with a dot, or leave the zone's name out"
+                ));
+            }
+            relative.chain(apex).map_err(|_| bad())?.to_name()
+        }
+    };
+    if !name.ends_with(apex) || name == *apex {
+        return Err(format!("a pool lies below the zone; give a name relative to {zone}, such as \"web\""));
+    }
+    let depth = name.label_count() - apex.label_count();
+    for label in name.iter().take(depth).map(|label| label.as_slice()) {
+        if label.starts_with(b"_") || label.eq_ignore_ascii_case(b"all") || label == b"*" {
+            let label = label_text(label);
+            return Err(format!(
+                "the label \"{label}\" has a meaning of its own; `_`, `all` and `*` cannot be in it"
+            ));
+        }
+    }
+    Ok(name)
+}
