@@ -20,13 +20,14 @@
 //!
 //! Rooms, and which way arrows run: `wire, membership <- policy, security, zone <- query, update <- server`, with [`store`]
 //! seeing changes only, [`config`] making the settings of the rooms below it, and `cli` on top. Time is an argument
-//! everywhere but in `server`, so the same scenario runs on a simulated clock in a test and on sockets in production.
+//! everywhere but in [`server`], so the same scenario runs on a simulated clock in a test and on sockets in production.
 
 pub mod config;
 pub mod membership;
 pub mod policy;
 pub mod query;
 pub mod security;
+pub mod server;
 pub mod store;
 pub mod update;
 pub mod wire;

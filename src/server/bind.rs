@@ -1,0 +1,114 @@
+//! Every socket is bound before anything is served: a server that starts, starts whole.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use super::{Settings, tcp, udp};
+
+/// Attempts at a free port that both TCP and UDP can have. A UDP socket has taken the port that TCP was given about once in
+/// 28,000 for each one open.
+const FREE_PORT_ATTEMPTS: u32 = 16;
+
+/// Why a server could not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Somebody else has the address.
+    #[error(
+        "{transport} {address} is in use: stop the other server (`ss -lnp sport = :{port}` names it) or listen elsewhere",
+        port = address.port()
+    )]
+    InUse {
+        /// Which address.
+        address: SocketAddr,
+        /// `"UDP"` or `"TCP"`.
+        transport: &'static str,
+    },
+    /// The process may not bind the port.
+    #[error(
+        "no permission for {transport} {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE \
+         (`AmbientCapabilities=` in a systemd unit)"
+    )]
+    Denied {
+        /// Which address.
+        address: SocketAddr,
+        /// `"UDP"` or `"TCP"`.
+        transport: &'static str,
+    },
+    /// No interface has the address.
+    #[error("no interface of this machine has {}: listen on another address, or on a wildcard", address.ip())]
+    NotHere {
+        /// Which address.
+        address: SocketAddr,
+    },
+    /// Another failure of the socket calls.
+    #[error("cannot listen on {transport} {address}")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// `"UDP"` or `"TCP"`.
+        transport: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// A thread, the TCP runtime or a signal handler could not be made.
+    #[error("cannot start {what}")]
+    Start {
+        /// What was to start.
+        what: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// A thread ended although nobody asked it to: a defect, and the server is no longer whole.
+    #[error("the {thread} thread ended by itself; please report this with the log")]
+    Ended {
+        /// Its name.
+        thread: String,
+    },
+}
+
+impl ServeError {
+    fn of_bind(address: SocketAddr, transport: &'static str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => ServeError::InUse { address, transport },
+            io::ErrorKind::PermissionDenied => ServeError::Denied { address, transport },
+            io::ErrorKind::AddrNotAvailable => ServeError::NotHere { address },
+            _ => ServeError::Bind { address, transport, source },
+        }
+    }
+}
+
+/// The sockets of one address.
+pub struct Bound {
+    /// The address, with the port that 0 became.
+    pub address: SocketAddr,
+    /// One for each worker.
+    pub udp: Vec<UdpSocket>,
+    /// For all connections.
+    pub tcp: TcpListener,
+}
+
+/// Binds every address of the settings.
+pub fn bind(settings: &Settings) -> Result<Vec<Bound>, ServeError> {
+    settings.listen.iter().map(|address| bind_address(*address, settings)).collect()
+}
+
+fn bind_address(address: SocketAddr, settings: &Settings) -> Result<Bound, ServeError> {
+    let mut attempts = if address.port() == 0 { FREE_PORT_ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        match bind_once(address, settings) {
+            Err(ServeError::InUse { .. }) if attempts > 0 => {}
+            bound => return bound,
+        }
+    }
+}
+
+/// TCP first: its port cannot be shared, so a second rollcall stops there. Its UDP sockets alone would share the port with
+/// ours (SO_REUSEPORT) and quietly take half of the questions.
+fn bind_once(address: SocketAddr, settings: &Settings) -> Result<Bound, ServeError> {
+    let tcp = tcp::bind(address).map_err(|error| ServeError::of_bind(address, "TCP", error))?;
+    let address = tcp.local_addr().map_err(|error| ServeError::of_bind(address, "TCP", error))?;
+    let udp = (0..settings.workers).map(|_| udp::bind(address, settings.receive_buffer_bytes));
+    let udp = udp.collect::<io::Result<_>>();
+    Ok(Bound { address, udp: udp.map_err(|error| ServeError::of_bind(address, "UDP", error))?, tcp })
+}

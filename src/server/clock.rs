@@ -1,0 +1,38 @@
+//! The one reader of clocks. Everywhere else time is an argument.
+//!
+//! Leases run on the monotonic clock, which no administrator and no NTP step moves; wall time serves TSIG (RFC 8945 section
+//! 5.2.3) and the store, whose times must outlive the process.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::update::Clock;
+
+#[expect(clippy::disallowed_methods, reason = "the clock's own file")]
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds since the process first asked, on the monotonic clock. The first answer is 1, so that 0 is always past.
+pub fn now_ms() -> u64 {
+    1 + STARTED.elapsed().as_millis() as u64
+}
+
+/// Seconds since 1970 on the wall clock.
+pub fn wall_s() -> u64 {
+    wall().as_secs()
+}
+
+/// Milliseconds since 1970 on the wall clock.
+pub fn wall_ms() -> u64 {
+    wall().as_millis() as u64
+}
+
+/// Both clocks, as the registrar takes them.
+pub fn both() -> Clock {
+    Clock { now_ms: now_ms(), wall_s: wall_s() }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock's own file")]
+fn wall() -> Duration {
+    // A machine that believes to be before 1970 fails every TSIG check, which is where its operator learns of it.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

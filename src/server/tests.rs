@@ -1,0 +1,293 @@
+//! A whole server on free ports of the loopback, asked by plain sockets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::{Commit, ServeError, Server, Settings, udp};
+use crate::membership::{Cause, Change, LeaseRules};
+use crate::policy::{Policy, Shown};
+use crate::security::{Grant, Grants, Keyring, PoolPattern};
+use crate::update::{Limits, Registrar, ZoneInput};
+use crate::wire::{Name, Rcode};
+use crate::zone::{PoolSettings, ZoneSet, ZoneSettings, file};
+
+const QUESTION: &[u8] =
+    b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04none\x04test\x00\x00\x01\x00\x01";
+
+/// A registrar for the zone `pool.example.`, in which loopback may register loopback under any name but `_x`.
+pub fn registrar() -> Registrar {
+    let apex = Name::bytes_from_str("pool.example.").unwrap();
+    let pools = PoolSettings {
+        policy: Policy::RoundRobin,
+        ttl_s: 5,
+        addresses: Shown::All,
+        services: Shown::All,
+        leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+    };
+    let zone = ZoneInput {
+        records: file::synthetic(&apex).unwrap(),
+        settings: ZoneSettings {
+            apex,
+            negative_ttl_s: 2,
+            create_pools: true,
+            defaults: pools,
+            pools: Vec::new(),
+        },
+        grants: Grants::new(vec![Grant {
+            key: None,
+            sources: Vec::new(),
+            pools: vec![PoolPattern::new("*")],
+            addresses: vec!["127.0.0.0/8".parse().unwrap()],
+            owner: None,
+            admin: false,
+            lease_s: None,
+        }]),
+        serial: 1,
+    };
+    let limits = Limits { members: 1_000, pools: 10 };
+    Registrar::new(vec![zone], Keyring::default(), limits, 1, 0, 1).unwrap()
+}
+
+/// `update add LABEL.web.pool.example. 30 A 127.0.0.1`, as it lies on the wire.
+pub fn registration(label: &str) -> Vec<u8> {
+    let mut message = b"\x00\x07\x28\x00\x00\x01\x00\x00\x00\x01\x00\x00".to_vec();
+    message.extend_from_slice(b"\x04pool\x07example\x00\x00\x06\x00\x01");
+    message.push(label.len() as u8);
+    message.extend_from_slice(label.as_bytes());
+    message.extend_from_slice(b"\x03web\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\x7f\x00\x00\x01");
+    message
+}
+
+/// The causes of what was committed. Shared with the test, for the server owns its store.
+#[derive(Clone, Default)]
+struct FakeStore(Arc<Mutex<Vec<Cause>>>);
+
+impl Commit for FakeStore {
+    type Error = std::convert::Infallible;
+
+    fn commit<'c>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'c Change>,
+        _serials: &[(Box<[u8]>, u32)],
+    ) -> Result<(), Self::Error> {
+        self.0.lock().unwrap().extend(changes.into_iter().map(|change| change.cause));
+        Ok(())
+    }
+}
+
+fn settings(listen: &[&str]) -> Settings {
+    Settings {
+        listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
+        workers: 2,
+        batch: 4,
+        receive_buffer_bytes: 65_536,
+        tcp_connections: 2,
+        tcp_idle_ms: 10_000,
+        tcp_pipeline: 3,
+        update_queue: 64,
+    }
+}
+
+fn start(listen: &[&str]) -> (Server, FakeStore) {
+    start_with(&settings(listen))
+}
+
+fn zones_and_registrar() -> (Arc<ArcSwap<ZoneSet>>, Registrar) {
+    let registrar = registrar();
+    (Arc::new(ArcSwap::new(Arc::clone(registrar.published()))), registrar)
+}
+
+fn start_with(settings: &Settings) -> (Server, FakeStore) {
+    let store = FakeStore::default();
+    let (zones, registrar) = zones_and_registrar();
+    let server = Server::start(settings, zones, registrar, store.clone()).unwrap();
+    (server, store)
+}
+
+fn ask_udp(address: SocketAddr, message: &[u8]) -> Vec<u8> {
+    let own = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let client: UdpSocket = udp::bind(own.parse().unwrap(), 65_536).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    client.connect(address).unwrap();
+    client.send(message).unwrap();
+    let mut reply = [0; 1232];
+    let len = client.recv(&mut reply).unwrap();
+    reply[..len].to_vec()
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.addresses()[0]).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream
+}
+
+/// The message with this id, and its length in front.
+fn framed(id: u8, message: &[u8]) -> Vec<u8> {
+    let mut octets = (message.len() as u16).to_be_bytes().to_vec();
+    octets.extend_from_slice(message);
+    octets[3] = id;
+    octets
+}
+
+fn heard(stream: &mut TcpStream) -> Vec<u8> {
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).unwrap();
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut reply).unwrap();
+    reply
+}
+
+fn rcode(reply: &[u8]) -> Rcode {
+    Rcode::masked_from_int(reply[3])
+}
+
+fn is_closed(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1]) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn every_address_answers_over_udp_and_tcp_on_one_port() {
+    let (server, _) = start(&["127.0.0.1:0", "[::1]:0"]);
+    for &address in server.addresses() {
+        for id in 0..20 {
+            let mut question = QUESTION.to_vec();
+            question[1] = id;
+            let reply = ask_udp(address, &question);
+            assert_eq!((reply[1], rcode(&reply)), (id, Rcode::REFUSED), "no such zone");
+        }
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&framed(7, QUESTION)).unwrap();
+        assert_eq!(rcode(&heard(&mut stream)), Rcode::REFUSED);
+    }
+    let counters = Arc::clone(server.counters());
+    server.stop();
+    let json = counters.to_json();
+    assert_eq!((&json["udp"]["refused"], &json["tcp"]["refused"]), (&40.into(), &2.into()));
+}
+
+#[test]
+fn an_update_is_committed_before_it_is_acknowledged() {
+    let (server, store) = start(&["127.0.0.1:0"]);
+    assert_eq!(rcode(&ask_udp(server.addresses()[0], &registration("m1"))), Rcode::NOERROR);
+    assert_eq!(*store.0.lock().unwrap(), [Cause::Joined]);
+    let mut stream = connect(&server);
+    stream.write_all(&framed(1, &registration("m2"))).unwrap();
+    assert_eq!(rcode(&heard(&mut stream)), Rcode::NOERROR);
+    assert_eq!(*store.0.lock().unwrap(), [Cause::Joined; 2]);
+}
+
+#[test]
+fn pipelined_requests_are_all_answered_though_more_come_than_may_be_open() {
+    let (server, _) = start(&["127.0.0.1:0"]);
+    let mut stream = connect(&server);
+    let mut octets = Vec::new();
+    for id in (0..40).step_by(2) {
+        octets.extend(framed(id, QUESTION));
+        octets.extend(framed(id + 1, &registration(&format!("m{id}"))));
+    }
+    // In pieces that end anywhere; then half-closed, and the replies still come.
+    for piece in octets.chunks(97) {
+        stream.write_all(piece).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut ids: Vec<_> = (0..40).map(|_| heard(&mut stream)[1]).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..40).collect::<Vec<_>>());
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn a_connection_that_brings_nothing_whole_is_closed() {
+    let (server, _) = start_with(&Settings { tcp_idle_ms: 300, ..settings(&["127.0.0.1:0"]) });
+    let mut silent = connect(&server);
+    assert!(is_closed(&mut silent));
+    // Octet by octet is no progress.
+    let mut slow = connect(&server);
+    let started_ms = super::clock::now_ms();
+    for octet in framed(1, QUESTION) {
+        if slow.write_all(&[octet]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    assert!(is_closed(&mut slow));
+    assert!(super::clock::now_ms() - started_ms >= 300);
+    assert_eq!(server.counters().to_json()["connections"]["idle"], 2);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_neither_read_from_nor_kept() {
+    let (server, _) = start_with(&Settings { tcp_idle_ms: 300, ..settings(&["127.0.0.1:0"]) });
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(&server.addresses()[0].into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+    let questions = framed(1, QUESTION).repeat(1_000);
+    // Once the buffers of both kernels are full the server stops to read, and 300 ms later it closes.
+    let error = (0..10_000).find_map(|_| stream.write_all(&questions).err()).unwrap();
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    assert_eq!(server.counters().to_json()["connections"]["idle"], 1);
+}
+
+#[test]
+fn a_length_that_no_message_has_closes_the_connection() {
+    let (server, _) = start(&["127.0.0.1:0"]);
+    for len in [0, 11] {
+        let mut stream = connect(&server);
+        stream.write_all(&framed(3, QUESTION)).unwrap();
+        assert_eq!(heard(&mut stream)[1], 3);
+        stream.write_all(&[0, len]).unwrap();
+        assert!(is_closed(&mut stream), "length {len}");
+    }
+    assert_eq!(server.counters().to_json()["connections"]["malformed"], 2);
+}
+
+#[test]
+fn connections_over_the_limit_are_closed_and_the_others_served() {
+    let (server, _) = start(&["127.0.0.1:0"]);
+    let mut held = [connect(&server), connect(&server)];
+    for (id, stream) in held.iter_mut().enumerate() {
+        stream.write_all(&framed(id as u8, QUESTION)).unwrap();
+        assert_eq!(heard(stream)[1], id as u8);
+    }
+    assert!(is_closed(&mut connect(&server)));
+    held[0].write_all(&framed(9, QUESTION)).unwrap();
+    assert_eq!(heard(&mut held[0])[1], 9);
+    assert_eq!(server.counters().to_json()["connections"]["over_limit"], 1);
+}
+
+#[test]
+fn a_stop_finishes_what_was_asked_and_frees_the_port() {
+    let (server, store) = start(&["127.0.0.1:0"]);
+    let address = server.addresses()[0];
+    let mut stream = connect(&server);
+    stream.write_all(&framed(1, &registration("m1"))).unwrap();
+    assert_eq!(rcode(&heard(&mut stream)), Rcode::NOERROR);
+    server.stop();
+    assert!(is_closed(&mut stream));
+    assert_eq!(*store.0.lock().unwrap(), [Cause::Joined]);
+    let (again, _) = start(&[&address.to_string()]);
+    assert_eq!(again.addresses(), [address]);
+}
+
+#[test]
+fn addresses_that_cannot_be_had_are_named() {
+    let (server, store) = start(&["127.0.0.1:0"]);
+    let address = server.addresses()[0];
+    let fail = |listen: &str| {
+        let (zones, registrar) = zones_and_registrar();
+        Server::start(&settings(&[listen]), zones, registrar, store.clone()).err().unwrap()
+    };
+    assert!(
+        matches!(fail(&address.to_string()), ServeError::InUse { address: named, transport: "TCP" } if named == address)
+    );
+    assert!(matches!(fail("192.0.2.1:5300"), ServeError::NotHere { .. }));
+}
