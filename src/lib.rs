@@ -19,9 +19,10 @@
 //! them, the zone's views are published from them, and only then is the message acknowledged.
 //!
 //! Rooms, and which way arrows run: `wire, membership <- policy, security, zone <- query, update <- server`, with [`store`]
-//! seeing changes only, [`config`] making the settings of the rooms below it, and `cli` on top. Time is an argument
+//! seeing changes only, [`config`] making the settings of the rooms below it, and [`cli`] on top. Time is an argument
 //! everywhere but in [`server`], so the same scenario runs on a simulated clock in a test and on sockets in production.
 
+pub mod cli;
 pub mod config;
 pub mod membership;
 pub mod policy;

@@ -1,0 +1,197 @@
+//! The command line, and the commands that need no server: `check` and `keygen`.
+//!
+//! Data goes to standard output, messages to standard error. Commands write to what they are given and return an exit code,
+//! so tests read both; nothing here ends the process.
+
+mod check;
+mod keygen;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+
+use crate::config::Overrides;
+use crate::wire::{Name, tsig};
+
+pub use check::check;
+pub use keygen::keygen;
+pub use serve::{ServeFailure, serve};
+
+/// Exit code of a command that did what it was asked for.
+pub const EXIT_OK: u8 = 0;
+/// Exit code of a command that could not, and said why on standard error. Usage errors have clap's, 2.
+pub const EXIT_FAILED: u8 = 1;
+
+/// rollcall, an authoritative DNS server that answers only with the servers that are present.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollcall",
+    version,
+    about = "An authoritative DNS server that answers only with the servers that are present",
+    long_about = "An authoritative DNS server that answers only with the servers that are present.\n\n\
+        Servers join pools by DNS UPDATE, keep their place by repeating it, and vanish from answers when they fall silent.",
+    after_help = AFTER_HELP
+)]
+pub enum Cli {
+    /// Serve the zones until SIGTERM
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArgs),
+    /// Read the configuration as `serve` would, and say what it amounts to
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
+    /// Make a TSIG key for a server or a fleet of them
+    #[command(after_help = KEYGEN_HELP)]
+    Keygen(KeygenArgs),
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  rollcall serve                        serve zones/ on port 5300 of loopback
+  rollcall check rollcall.toml          is the configuration good?
+  rollcall keygen web                   a key for the web servers
+  dig @127.0.0.1 -p 5300 web.pool.example A";
+
+const SERVE_HELP: &str = "\
+Examples:
+  rollcall serve
+  rollcall serve --config /etc/rollcall/rollcall.toml
+  rollcall serve --listen 192.0.2.53:53 --listen [2001:db8::53]:53
+
+Without --listen, and without `listen` in the file, it is 127.0.0.1:5300 and [::1]:5300.
+Without --state, and without `state` in the file, the state is kept in $STATE_DIRECTORY, else in
+$XDG_STATE_HOME/rollcall, else in ~/.local/state/rollcall.";
+
+const CHECK_HELP: &str = "\
+Examples:
+  rollcall check
+  rollcall check /etc/rollcall/rollcall.toml
+  rollcall check --json | jq .zones[].pools
+
+Nothing is opened or written: it may run beside a running server. The exit code is 0 if `serve` would start
+with this configuration, else 1.";
+
+const KEYGEN_HELP: &str = "\
+Examples:
+  rollcall keygen web
+  rollcall keygen web --key-file web.key >> rollcall.toml
+  nsupdate -k web.key
+
+The [[key]] lines on standard output are for rollcall.toml. The key file is for nsupdate and everything
+else that reads BIND's.";
+
+/// Arguments of `serve`.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Configuration file [default: rollcall.toml in the working directory, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Listen here, over UDP and TCP, and not where the file says; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// Directory of NAME.zone and NAME.toml files [default: zones beside the configuration file]
+    #[arg(long, value_name = "DIR")]
+    pub zones: Option<PathBuf>,
+    /// Directory where members outlive a restart
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Log heartbeats too, not only what changes
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+impl ServeArgs {
+    /// What these arguments say instead of the configuration file.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { listen: self.listen.clone(), zones: self.zones.clone(), state: self.state.clone() }
+    }
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Default, Args)]
+pub struct CheckArgs {
+    /// Configuration file [default: rollcall.toml in the working directory, if there is one]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Directory of NAME.zone and NAME.toml files [default: zones beside the configuration file]
+    #[arg(long, value_name = "DIR")]
+    pub zones: Option<PathBuf>,
+    /// Print one JSON object, also when the configuration is bad
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keygen`.
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// The key's name: whom it is for, such as web or web.pool.example
+    #[arg(value_parser = key_name)]
+    pub name: Name,
+    /// hmac-sha256, hmac-sha384 or hmac-sha512
+    #[arg(long, value_name = "NAME", default_value = "hmac-sha256", value_parser = algorithm)]
+    pub algorithm: tsig::Algorithm,
+    /// Write the file that `nsupdate -k` reads; one that exists is not replaced
+    #[arg(long, value_name = "PATH")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// Names of letters, digits, `-`, `_` and dots alone: every program reads those alike, quoted or not.
+fn key_name(text: &str) -> Result<Name, String> {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+    match Name::bytes_from_str(text) {
+        Ok(name) if name.label_count() > 1 && text.bytes().all(plain) => Ok(name),
+        _ => Err("give a domain name of letters, digits, `-`, `_` and dots".into()),
+    }
+}
+
+fn algorithm(text: &str) -> Result<tsig::Algorithm, String> {
+    tsig::Algorithm::named(text).ok_or_else(|| "give hmac-sha256, hmac-sha384 or hmac-sha512".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_typed() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let Ok(Cli::Serve(serve)) = parse("rollcall serve --listen 127.0.0.1:1 --listen [::1]:2 --state s")
+        else {
+            panic!("serve")
+        };
+        assert_eq!(serve.overrides().listen.len(), 2);
+        assert_eq!(serve.overrides().state, Some("s".into()));
+        let Ok(Cli::Keygen(keygen)) = parse("rollcall keygen web --algorithm hmac-sha512") else {
+            panic!("keygen")
+        };
+        assert_eq!(keygen.algorithm, tsig::Algorithm::HmacSha512);
+        let usage = [
+            "rollcall",
+            "rollcall keygen",
+            "rollcall keygen a\"b",
+            "rollcall keygen .",
+            "rollcall keygen a..b",
+        ];
+        let more = ["rollcall keygen web --algorithm hmac-md5", "rollcall serve --listen localhost"];
+        for line in usage.into_iter().chain(more) {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_examples() {
+        for command in ["serve", "check", "keygen"] {
+            let help = Cli::try_parse_from(["rollcall", command, "--help"]).unwrap_err().to_string();
+            assert!(help.contains("Examples:\n  rollcall "), "{help}");
+        }
+        let version = Cli::try_parse_from(["rollcall", "--version"]).unwrap_err().to_string();
+        assert_eq!(version, concat!("rollcall ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
