@@ -1,0 +1,241 @@
+//! A member's life: joining, renewing, changing, leaving, and who may do it.
+
+use hickory_proto::op::ResponseCode;
+use rollcall::membership::Cause;
+
+use super::world::World;
+
+const M1: &str =
+    "add m1.web 30 A 10.0.0.1; add _http._tcp.web 30 SRV 0 10 8080 m1.web; add m1.web 30 TXT weight=20";
+
+#[test]
+fn a_member_joins_is_found_and_leaves() {
+    let mut world = World::new();
+    assert!(world.ask("web", "A").is_nodata(), "a declared pool with nobody in it is NODATA");
+    assert!(world.ask("m1.web", "A").is_nxdomain());
+    let serial = world.serial();
+    assert_eq!(world.accept(M1), [Cause::Joined]);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.1"]);
+    let srv = world.ask("_http._tcp.web", "SRV");
+    assert_eq!(srv.data(), ["0 10 8080 m1.web.pool.example."]);
+    assert_eq!(srv.message.additionals[0].name.to_string(), "m1.web.pool.example.");
+    assert_eq!(srv.message.additionals[0].data.to_string(), "10.0.0.1");
+    assert_eq!(world.ask("m1.web", "TXT").data(), ["weight=20"]);
+    assert_eq!(world.serial(), serial + 1);
+
+    assert_eq!(world.accept("delete m1.web"), [Cause::Deregistered]);
+    assert!(world.ask("web", "A").is_nodata());
+    assert!(world.ask("_http._tcp.web", "SRV").is_nodata(), "the pool still knows the service");
+    assert!(world.ask("m1.web", "A").is_nxdomain());
+    assert_eq!(world.serial(), serial + 2);
+}
+
+#[test]
+fn the_same_message_again_is_the_heartbeat() {
+    let mut world = World::new();
+    world.accept(M1);
+    let serial = world.serial();
+    for _ in 0..10 {
+        world.advance(20_000);
+        assert_eq!(world.accept(M1), [Cause::Renewed]);
+    }
+    assert_eq!(world.serial(), serial, "a refresh moves no serial (RFC 9664)");
+    world.advance(29_999);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.1"]);
+    world.advance(1);
+    assert!(world.ask("web", "A").is_nodata(), "exactly one lease after the last heartbeat");
+    world.advance(8);
+    assert_eq!(world.changes.last().unwrap().cause, Cause::Expired);
+}
+
+#[test]
+fn delete_then_add_is_a_heartbeat() {
+    let mut world = World::new();
+    world.accept(M1);
+    world.advance(20_000);
+    assert_eq!(world.accept(&format!("delete m1.web; delete _http._tcp.web SRV; {M1}")), [Cause::Renewed]);
+    world.advance(20_000);
+    assert_eq!(world.ask("_http._tcp.web", "SRV").data().len(), 1);
+}
+
+#[test]
+fn delete_then_add_of_another_address_is_a_change_and_not_a_leave() {
+    let mut world = World::new();
+    world.accept(M1);
+    let causes = world.accept("delete m1.web A; add m1.web 30 A 10.0.0.9");
+    assert_eq!(causes, [Cause::Changed]);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.9"]);
+    assert_eq!(world.ask("_http._tcp.web", "SRV").message.additionals[0].data.to_string(), "10.0.0.9");
+}
+
+#[test]
+fn an_address_that_heartbeats_no_longer_name_lapses_at_its_old_deadline() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1");
+    world.advance(20_000);
+    world.accept("add m1.web 30 A 10.0.0.2");
+    assert_eq!(world.ask("web", "A").sorted(), ["10.0.0.1", "10.0.0.2"]);
+    world.advance(8_000);
+    assert_eq!(world.ask("web", "A").ttl_s(), 2, "what the old address has left");
+    world.advance(2_000);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.2"]);
+    world.advance(19_999);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.2"]);
+    world.advance(1);
+    assert!(world.ask("web", "A").is_nodata());
+}
+
+#[test]
+fn a_message_renews_what_it_names_and_attributes_alone_renew_everything() {
+    let mut world = World::new();
+    world.accept(M1);
+    world.advance(20_000);
+    world.accept("add m1.web 30 A 10.0.0.1");
+    world.advance(10_000);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.1"], "the address was named");
+    assert!(world.ask("_http._tcp.web", "SRV").is_nodata(), "the SRV was not");
+    world.accept(M1);
+    for _ in 0..5 {
+        world.advance(25_000);
+        world.accept("add m1.web 30 TXT load=0.5");
+    }
+    assert_eq!(world.ask("_http._tcp.web", "SRV").data().len(), 1);
+}
+
+#[test]
+fn attributes_alone_for_a_member_that_is_gone_are_refused() {
+    let mut world = World::new();
+    let reason = world.refuse("add m1.web 30 TXT load=0.5");
+    assert!(reason.contains("m1 is not a member of web.pool.example.: register again"), "{reason}");
+    world.accept(M1);
+    // The lease is over although the server's tick has not come round: nobody may believe in it.
+    world.advance_unswept(30_000);
+    world.refuse("add m1.web 30 TXT load=0.5");
+    assert_eq!(world.accept(M1), [Cause::Expired, Cause::Joined]);
+}
+
+#[test]
+fn attributes_merge_and_a_bad_one_never_costs_a_live_member_its_place() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1; add m1.web 30 TXT weight=20 site=fra");
+    world.accept("add m1.web 30 TXT weight=5");
+    assert_eq!(world.ask("m1.web", "TXT").data(), ["site=fra weight=5"]);
+    let updated = world.update("add m1.web 30 TXT weight=heavy zone=b");
+    assert_eq!((updated.rcode, updated.ignored), (ResponseCode::NoError, 1));
+    assert_eq!(world.ask("m1.web", "TXT").data(), ["site=fra weight=5 zone=b"]);
+    let reason = world.refuse("add m2.web 30 A 10.0.0.2; add m2.web 30 TXT weight=heavy");
+    assert!(reason.contains("weight must be a whole number"), "{reason}");
+    assert!(world.ask("m2.web", "A").is_nxdomain());
+    let serial = world.serial();
+    world.accept("add m1.web 30 TXT load=0.9");
+    assert_eq!(world.serial(), serial, "load is soft");
+    world.accept("delete m1.web TXT site=fra");
+    assert_eq!(world.ask("m1.web", "TXT").data(), ["weight=5 zone=b"]);
+    world.accept("delete m1.web TXT");
+    assert!(world.ask("m1.web", "TXT").is_nodata());
+}
+
+#[test]
+fn a_srv_is_known_by_service_port_and_target() {
+    let mut world = World::new();
+    world.accept(M1);
+    world.accept("add _http._tcp.web 30 SRV 1 99 8080 m1.web");
+    assert_eq!(world.ask("_http._tcp.web", "SRV").data(), ["1 99 8080 m1.web.pool.example."]);
+    world.accept("add _http._tcp.web 30 SRV 0 0 8081 m1.web; add _sip._udp.web 30 SRV 0 0 5060 m1.web");
+    let srv = world.ask("_http._tcp.web", "SRV");
+    assert_eq!((srv.data().len(), srv.message.additionals.len()), (2, 1), "one member, its address once");
+    world.accept("delete _http._tcp.web SRV 7 7 8080 m1.web");
+    assert_eq!(world.ask("_http._tcp.web", "SRV").data(), ["0 0 8081 m1.web.pool.example."]);
+    assert_eq!(world.ask("_sip._udp.web", "SRV").data().len(), 1);
+}
+
+#[test]
+fn a_srv_needs_a_member_with_an_address() {
+    let mut world = World::new();
+    let reason = world.refuse("add _http._tcp.web 30 SRV 0 0 80 m1.web");
+    assert!(reason.contains("m1 of pool web.pool.example. has no address"), "{reason}");
+    let reason = world.refuse("add m1.web 30 A 10.0.0.1; add _http._tcp.web 30 SRV 0 0 80 m1.game");
+    assert!(reason.contains("is not a member of pool web.pool.example."), "{reason}");
+    assert!(world.ask("web", "A").is_nodata(), "nothing of a refused message is done");
+}
+
+#[test]
+fn the_short_form_joins_a_member_known_by_its_address() {
+    let mut world = World::new();
+    assert_eq!(world.accept("add web 30 A 10.0.0.7"), [Cause::Joined]);
+    assert_eq!(world.accept("add web 30 A 10.0.0.7"), [Cause::Renewed]);
+    assert_eq!(world.accept("add web 30 AAAA 2001:db8::7"), [Cause::Joined]);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.7"]);
+    assert_eq!(world.ask("10-0-0-7.web", "A").data(), ["10.0.0.7"]);
+    assert_eq!(world.ask("2001-db8-0-0-0-0-0-7.web", "AAAA").data(), ["2001:db8::7"]);
+    assert_eq!(world.accept("delete web A 10.0.0.7"), [Cause::Deregistered]);
+    assert!(world.ask("web", "A").is_nodata());
+}
+
+#[test]
+fn only_the_owner_changes_a_member_and_shared_names_lose_only_the_senders_part() {
+    let mut world = World::new();
+    world.accept(M1);
+    world.source = "127.0.0.2".parse().unwrap();
+    world.accept("add m2.web 30 A 10.0.0.2; add _http._tcp.web 30 SRV 0 10 8080 m2.web");
+    for theft in ["delete m1.web", "add m1.web 30 A 10.0.0.66", "delete _http._tcp.web SRV 0 10 8080 m1.web"]
+    {
+        let reason = world.refuse(theft);
+        assert!(reason.contains("belongs to 127.0.0.1"), "{reason}");
+    }
+    assert_eq!(world.accept("delete _http._tcp.web SRV"), [Cause::Changed]);
+    assert_eq!(world.ask("_http._tcp.web", "SRV").data(), ["0 10 8080 m1.web.pool.example."]);
+    assert_eq!(world.accept("delete web A"), [Cause::Deregistered]);
+    assert_eq!(world.ask("web", "A").data(), ["10.0.0.1"]);
+}
+
+#[test]
+fn addresses_outside_the_grant_are_refused_with_all_that_came_along() {
+    let mut world = World::new();
+    let reason = world.refuse("add m1.web 30 A 10.0.0.1; add m1.web 30 A 192.0.2.9");
+    assert!(reason.contains("192.0.2.9"), "{reason}");
+    assert!(world.ask("web", "A").is_nodata());
+    world.source = "192.0.2.1".parse().unwrap();
+    let reason = world.refuse(M1);
+    assert!(reason.contains("192.0.2.1"), "{reason}");
+}
+
+#[test]
+fn what_makes_nobody_a_member_is_refused() {
+    let mut world = World::new();
+    for script in [
+        "add web 30 CNAME info",
+        "add m1.web 30 CNAME info",
+        "add all.web 30 A 10.0.0.1",
+        "add x.m1.web 30 A 10.0.0.1",
+        "add other 30 A 10.0.0.1",
+        "add info 30 TXT hello",
+        "add @ 30 NS ns",
+        "delete ns",
+        "add _http._tcp.web 30 TXT path=/",
+    ] {
+        world.refuse(script);
+    }
+    assert!(world.changes.is_empty());
+}
+
+#[test]
+fn the_first_registration_makes_a_pool_and_an_hour_after_the_last_it_is_forgotten() {
+    let mut world = World::new();
+    assert!(world.ask("chat", "A").is_nxdomain());
+    world.accept("add m1.chat 30 A 10.0.0.1; add _xmpp._tcp.chat 30 SRV 0 0 5222 m1.chat");
+    assert_eq!(world.ask("chat", "A").data(), ["10.0.0.1"]);
+    assert_eq!(world.ask("_xmpp._tcp.chat", "SRV").data().len(), 1);
+    world.advance(31_000);
+    assert!(world.ask("chat", "A").is_nodata());
+    assert!(world.ask("_xmpp._tcp.chat", "SRV").is_nodata());
+    world.advance(3_599_000);
+    assert!(world.ask("chat", "A").is_nodata());
+    world.advance(120_000);
+    assert!(world.ask("chat", "A").is_nxdomain());
+    assert!(world.ask("_xmpp._tcp.chat", "SRV").is_nxdomain());
+    assert!(world.ask("web", "A").is_nodata(), "a declared pool is never forgotten");
+    for taken in ["add m1.info 30 A 10.0.0.1", "add b.c 30 A 10.0.0.1"] {
+        world.refuse(taken);
+    }
+}

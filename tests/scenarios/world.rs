@@ -1,0 +1,393 @@
+//! A server without sockets, disk or clock of its own: the registrar and the question path, as production has them, on a
+//! time that the test moves. Messages are built and answers read by hickory-proto, never by the code under test.
+
+// Each test binary that includes this file uses its own part of it.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use ipnetwork::IpNetwork;
+use rollcall::membership::{Cause, Change, LeaseRules};
+use rollcall::policy::{Policy, Shown};
+use rollcall::query::{self, Context, Outcome, Scratch, Transport};
+use rollcall::security::{Grant, Grants, Keyring, PoolPattern};
+use rollcall::store::Store;
+use rollcall::update::{Clock, Limits, Registrar, Request, ZoneInput};
+use rollcall::wire::Question;
+use rollcall::zone::{PoolSettings, ZoneSettings, file};
+
+pub const ZONE: &str = "pool.example.";
+const ZONE_FILE: &str = "\
+$TTL 300
+@      SOA ns hostmaster 7 3600 600 86400 3600
+@      NS  ns
+ns     A   192.0.2.53
+ns     AAAA 2001:db8::53
+www    CNAME info
+info   TXT \"hello\" \"world\"
+info   A   192.0.2.80
+away   CNAME www.example.org.
+loop   CNAME pool
+pool   CNAME loop
+to-web CNAME web
+gone   CNAME nowhere
+a.b.c  A   192.0.2.81
+note._tcp.web TXT \"static, below a pool\"
+";
+
+pub fn pool_settings(policy: Policy) -> PoolSettings {
+    PoolSettings {
+        policy,
+        ttl_s: 5,
+        addresses: policy.addresses_by_default(),
+        services: Shown::All,
+        leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+    }
+}
+
+/// A reply to an UPDATE.
+#[derive(Debug)]
+pub struct Updated {
+    pub rcode: ResponseCode,
+    /// The lease option that came back.
+    pub lease: Option<Vec<u8>>,
+    pub refusal: Option<String>,
+    pub causes: Vec<Cause>,
+    pub ignored: usize,
+}
+
+/// An answer, as sent and as read.
+pub struct Answer {
+    pub octets: Vec<u8>,
+    pub message: Message,
+}
+
+impl Answer {
+    pub fn rcode(&self) -> ResponseCode {
+        self.message.metadata.response_code
+    }
+
+    /// Rdata of the answer section in presentation form, in the order sent.
+    pub fn data(&self) -> Vec<String> {
+        let text = |record: &Record| match &record.data {
+            RData::TXT(txt) => {
+                let strings = txt.txt_data.iter().map(|string| String::from_utf8_lossy(string));
+                strings.collect::<Vec<_>>().join(" ")
+            }
+            data => data.to_string(),
+        };
+        self.message.answers.iter().map(text).collect()
+    }
+
+    /// The same, sorted.
+    pub fn sorted(&self) -> Vec<String> {
+        let mut data = self.data();
+        data.sort();
+        data
+    }
+
+    /// The one TTL of the answer's RRset.
+    pub fn ttl_s(&self) -> u32 {
+        let ttls: std::collections::BTreeSet<_> =
+            self.message.answers.iter().map(|record| record.ttl).collect();
+        assert_eq!(ttls.len(), 1, "one TTL an RRset: {ttls:?}");
+        *ttls.first().unwrap()
+    }
+
+    pub fn is_nodata(&self) -> bool {
+        self.rcode() == ResponseCode::NoError && self.message.answers.is_empty() && self.soa_is_there()
+    }
+
+    pub fn is_nxdomain(&self) -> bool {
+        self.rcode() == ResponseCode::NXDomain && self.soa_is_there()
+    }
+
+    fn soa_is_there(&self) -> bool {
+        matches!(&self.message.authorities[..], [record] if record.record_type() == RecordType::SOA
+            && record.name.to_string() == ZONE && record.ttl == 2)
+    }
+}
+
+pub struct World {
+    pub registrar: Registrar,
+    pub scratch: Scratch,
+    question: Question,
+    store: Option<Store>,
+    state: Option<PathBuf>,
+    pools: Vec<(&'static str, PoolSettings)>,
+    pub now_ms: u64,
+    pub wall_ms: u64,
+    /// Every change so far.
+    pub changes: Vec<Change>,
+    pub source: IpAddr,
+}
+
+impl World {
+    /// Pools `web` (round-robin) and `game` (weighted-random), and any other that a registration makes.
+    pub fn new() -> Self {
+        Self::with_pools(&[
+            ("web", pool_settings(Policy::RoundRobin)),
+            ("game", pool_settings(Policy::WeightedRandom)),
+        ])
+    }
+
+    pub fn with_pools(pools: &[(&'static str, PoolSettings)]) -> Self {
+        Self::start(pools.to_vec(), None, 1_700_000_000_000)
+    }
+
+    /// One whose members survive a restart.
+    pub fn with_store(state: &Path) -> Self {
+        let pools = vec![("web", pool_settings(Policy::RoundRobin))];
+        Self::start(pools, Some(state.to_owned()), 1_700_000_000_000)
+    }
+
+    fn start(pools: Vec<(&'static str, PoolSettings)>, state: Option<PathBuf>, wall_ms: u64) -> Self {
+        let apex = rollcall::wire::Name::bytes_from_str(ZONE).unwrap();
+        let name = |pool: &str| rollcall::wire::Name::bytes_from_str(&format!("{pool}.{ZONE}")).unwrap();
+        let now_ms = 1_000;
+        let loaded = state.as_ref().map(|state| Store::open(state, 1 << 20, wall_ms).unwrap());
+        let (store, loaded) = loaded.map_or((None, None), |(store, loaded)| (Some(store), Some(loaded)));
+        let zone = ZoneInput {
+            records: file::parse(ZONE_FILE.as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
+            settings: ZoneSettings {
+                apex,
+                negative_ttl_s: 2,
+                create_pools: true,
+                defaults: pool_settings(Policy::RoundRobin),
+                pools: pools.iter().map(|(pool, settings)| (name(pool), settings.clone())).collect(),
+            },
+            grants: Grants::new(vec![Grant {
+                key: None,
+                sources: Vec::new(),
+                pools: vec![PoolPattern::new("*")],
+                addresses: ["10.0.0.0/8", "2001:db8::/32"]
+                    .map(|prefix| prefix.parse::<IpNetwork>().unwrap())
+                    .into(),
+                owner: None,
+                admin: false,
+                lease_s: None,
+            }]),
+            serial: loaded
+                .as_ref()
+                .and_then(|loaded| loaded.serials.first())
+                .map_or(7, |(_, serial)| serial + 1),
+        };
+        let run = loaded.as_ref().map_or(1, |loaded| loaded.run);
+        let limits = Limits { members: 100_000, pools: 1_000 };
+        let mut registrar = Registrar::new(vec![zone], Keyring::default(), limits, run, now_ms, 1).unwrap();
+        let mut restored = Vec::new();
+        for back in loaded.into_iter().flat_map(|loaded| loaded.members) {
+            restored.extend(registrar.restore(&back.pool, &back.name, back.member, back.grace_ms, now_ms));
+        }
+        registrar.publish(&restored, now_ms).unwrap();
+        World {
+            registrar,
+            scratch: Scratch::new(0, 1),
+            question: Question::default(),
+            store,
+            state,
+            pools,
+            now_ms,
+            wall_ms,
+            changes: restored,
+            source: "127.0.0.1".parse().unwrap(),
+        }
+    }
+
+    /// SIGKILL now, and a start `down_ms` later.
+    pub fn crash_and_restart(self, down_ms: u64) -> Self {
+        let World { pools, state, wall_ms, store, .. } = self;
+        drop(store);
+        Self::start(pools, state, wall_ms + down_ms)
+    }
+
+    /// Time passes; leases that are due end, as the server's tick would have it.
+    pub fn advance(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.wall_ms += ms;
+        self.expire();
+    }
+
+    /// Time passes and the server's tick is late: nothing has been swept.
+    pub fn advance_unswept(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.wall_ms += ms;
+    }
+
+    pub fn expire(&mut self) {
+        loop {
+            let (changes, looked_at) = self.registrar.expire(self.now_ms, 4096);
+            self.publish(changes);
+            if looked_at < 4096 {
+                return;
+            }
+        }
+    }
+
+    fn publish(&mut self, changes: Vec<Change>) {
+        if let Some(store) = &mut self.store {
+            store.commit(&changes, &self.registrar.serials()).unwrap();
+        }
+        self.registrar.publish(&changes, self.now_ms).unwrap();
+        self.changes.extend(changes);
+    }
+
+    /// Sends an UPDATE written as nsupdate's input: `add NAME TTL TYPE DATA`, `delete NAME [TYPE [DATA]]`, a line each or
+    /// separated by ';'. Names are relative to the zone.
+    pub fn update(&mut self, script: &str) -> Updated {
+        self.update_with_lease(script, None)
+    }
+
+    /// With the lease option of RFC 9664, as octets.
+    pub fn update_with_lease(&mut self, script: &str, lease: Option<&[u8]>) -> Updated {
+        let octets = update_message(script, lease).to_vec().unwrap();
+        self.send(&octets)
+    }
+
+    /// Sends any message to the registrar.
+    pub fn send(&mut self, octets: &[u8]) -> Updated {
+        let request = Request { message: octets, source: self.source, transport: Transport::Udp };
+        let clock = Clock { now_ms: self.now_ms, wall_s: self.wall_ms / 1000 };
+        let handled = self.registrar.handle(&request, clock);
+        let causes = handled.changes.iter().map(|change| change.cause).collect();
+        self.publish(handled.changes);
+        let reply = handled.reply.expect("a reply").finish(true, clock.wall_s);
+        let reply = Message::from_vec(&reply).expect("a reply that parses");
+        let lease = reply.edns.as_ref().and_then(|edns| edns.option(2.into())).map(|option| match option {
+            EdnsOption::Unknown(_, data) => data.clone(),
+            other => panic!("{other:?}"),
+        });
+        Updated {
+            rcode: reply.metadata.response_code,
+            lease,
+            refusal: handled.refusal,
+            causes,
+            ignored: handled.ignored.len(),
+        }
+    }
+
+    /// Sends an UPDATE that must be accepted.
+    pub fn accept(&mut self, script: &str) -> Vec<Cause> {
+        let updated = self.update(script);
+        assert_eq!(updated.rcode, ResponseCode::NoError, "{script}: {:?}", updated.refusal);
+        updated.causes
+    }
+
+    /// Sends an UPDATE that must be refused, and returns the reason.
+    pub fn refuse(&mut self, script: &str) -> String {
+        let updated = self.update(script);
+        assert_eq!(updated.rcode, ResponseCode::Refused, "{script}");
+        assert!(updated.causes.is_empty(), "a refusal changes nothing");
+        updated.refusal.expect("a reason")
+    }
+
+    /// Asks over TCP. NAME is relative to the zone unless it ends in a dot.
+    pub fn ask(&mut self, name: &str, rtype: &str) -> Answer {
+        self.ask_over(Transport::Tcp, name, rtype, None)
+    }
+
+    pub fn ask_over(
+        &mut self,
+        transport: Transport,
+        name: &str,
+        rtype: &str,
+        udp_size: Option<u16>,
+    ) -> Answer {
+        let octets = self.answer(transport, &question_message(name, rtype, udp_size)).expect("a reply");
+        let message = Message::from_vec(&octets).expect("an answer that parses");
+        Answer { octets, message }
+    }
+
+    /// The raw reply to a raw message.
+    pub fn answer(&mut self, transport: Transport, message: &[u8]) -> Option<Vec<u8>> {
+        let zones = self.registrar.published();
+        let context = Context { zones, transport, now_ms: self.now_ms };
+        let mut out = vec![0; 65_535];
+        let reading = query::read(zones, message, &mut self.question);
+        match query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut out) {
+            Outcome::Reply(len, _) => {
+                out.truncate(len);
+                Some(out)
+            }
+            Outcome::Registrar | Outcome::Silence => None,
+        }
+    }
+
+    pub fn serial(&self) -> u32 {
+        self.registrar.serials()[0].1
+    }
+}
+
+pub fn absolute(name: &str) -> Name {
+    let text = match name {
+        "@" => ZONE.to_owned(),
+        _ if name.ends_with('.') => name.to_owned(),
+        _ => format!("{name}.{ZONE}"),
+    };
+    Name::from_ascii(text).unwrap()
+}
+
+pub fn question_message(name: &str, rtype: &str, udp_size: Option<u16>) -> Vec<u8> {
+    let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(absolute(name), rtype.parse().unwrap()));
+    if let Some(size) = udp_size {
+        let mut edns = Edns::new();
+        edns.set_max_payload(size);
+        message.set_edns(edns);
+    }
+    message.to_vec().unwrap()
+}
+
+pub fn update_message(script: &str, lease: Option<&[u8]>) -> Message {
+    let mut message = Message::new(0x4321, MessageType::Query, OpCode::Update);
+    message.add_query(Query::query(absolute("@"), RecordType::SOA));
+    for line in script.split(['\n', ';']).map(str::trim).filter(|line| !line.is_empty()) {
+        message.add_authority(update_record(line));
+    }
+    if let Some(lease) = lease {
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::Unknown(2, lease.to_vec()));
+        message.set_edns(edns);
+    }
+    message
+}
+
+fn update_record(line: &str) -> Record {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        ["add", name, ttl, rtype, ..] => {
+            let data = rdata(rtype, line, 4);
+            Record::from_rdata(absolute(name), ttl.parse().unwrap(), data)
+        }
+        ["delete", name] => deletion(name, RecordType::ANY),
+        ["delete", name, rtype] => deletion(name, rtype.parse().unwrap()),
+        ["delete", name, rtype, ..] => {
+            let mut record = Record::from_rdata(absolute(name), 0, rdata(rtype, line, 3));
+            record.dns_class = DNSClass::NONE;
+            record
+        }
+        _ => panic!("no such update: {line}"),
+    }
+}
+
+fn deletion(name: &str, rtype: RecordType) -> Record {
+    let mut record = Record::update0(absolute(name), 0, rtype);
+    record.dns_class = DNSClass::ANY;
+    record
+}
+
+/// The rdata that follows the first `skip` words. A SRV target is relative to the zone unless it ends in a dot.
+fn rdata(rtype: &str, line: &str, skip: usize) -> RData {
+    let words: Vec<&str> = line.split_whitespace().skip(skip).collect();
+    let text = match words[..] {
+        [priority, weight, port, target] if rtype == "SRV" => {
+            format!("{priority} {weight} {port} {}", absolute(target))
+        }
+        _ => words.join(" "),
+    };
+    RData::try_from_str(rtype.parse().unwrap(), &text).unwrap()
+}
