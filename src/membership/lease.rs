@@ -70,6 +70,10 @@ fn generation_of(word: u64) -> u32 {
     ((word >> 1) & GENERATION_MASK) as u32
 }
 
+fn is_live(word: u64, lease: LeaseRef) -> bool {
+    word & LIVE != 0 && generation_of(word) == lease.generation
+}
+
 impl LeaseTable {
     fn slot(&self, slot: u32) -> Option<&AtomicU64> {
         let slot = slot as usize;
@@ -80,7 +84,7 @@ impl LeaseTable {
     fn live(&self, lease: LeaseRef) -> Option<(&AtomicU64, u64)> {
         let slot = self.slot(lease.slot)?;
         let word = slot.load(Ordering::Acquire);
-        (word & LIVE != 0 && generation_of(word) == lease.generation).then_some((slot, word))
+        is_live(word, lease).then_some((slot, word))
     }
 
     /// When this lease ends, monotonic milliseconds; `None` once it has expired or been freed. That it ends later than now
@@ -100,56 +104,41 @@ impl LeaseTable {
         Some(LeaseRef { slot, generation })
     }
 
+    /// Swaps a live lease's word for what `next` makes of it, until nobody came between. `None` from `next` leaves the
+    /// word alone. Returns the word that stands, or `None` if the lease is not live any more.
+    fn swap(&self, lease: LeaseRef, next: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+        let (slot, mut word) = self.live(lease)?;
+        loop {
+            let Some(wanted) = next(word) else { return Some(word) };
+            match slot.compare_exchange(word, wanted, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(wanted),
+                Err(now) if is_live(now, lease) => word = now,
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// Extends a live lease to `ends_ms`; a lease never gets shorter this way. `false` if it is not live any more: then
     /// the registrar decides whether the member joins again.
     #[must_use]
     pub fn renew(&self, lease: LeaseRef, ends_ms: u64) -> bool {
-        let Some((slot, mut word)) = self.live(lease) else { return false };
-        while ends_ms_of(word) < ends_ms {
-            match slot.compare_exchange(
-                word,
-                pack(ends_ms, lease.generation),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return true,
-                Err(now) if now & LIVE != 0 && generation_of(now) == lease.generation => word = now,
-                Err(_) => return false,
-            }
-        }
-        true
+        let later = |word| (ends_ms_of(word) < ends_ms).then(|| pack(ends_ms, lease.generation));
+        self.swap(lease, later).is_some()
     }
 
     /// Sets a live lease's end, earlier or later. The registrar alone calls it, and publishes the pool's view after.
     #[must_use]
     pub(super) fn set(&self, lease: LeaseRef, ends_ms: u64) -> bool {
-        let Some((slot, mut word)) = self.live(lease) else { return false };
-        loop {
-            match slot.compare_exchange(
-                word,
-                pack(ends_ms, lease.generation),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return true,
-                Err(now) if now & LIVE != 0 && generation_of(now) == lease.generation => word = now,
-                Err(_) => return false,
-            }
-        }
+        self.swap(lease, |word| (ends_ms_of(word) != ends_ms).then(|| pack(ends_ms, lease.generation)))
+            .is_some()
     }
 
     /// Ends a lease that is due at `now_ms`. `Err` with the new end if a renewal came first; `Ok(false)` if it was dead.
     pub(super) fn expire(&self, lease: LeaseRef, now_ms: u64) -> Result<bool, u64> {
-        let Some((slot, mut word)) = self.live(lease) else { return Ok(false) };
-        loop {
-            if ends_ms_of(word) > now_ms {
-                return Err(ends_ms_of(word));
-            }
-            match slot.compare_exchange(word, word & !LIVE, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(true),
-                Err(now) if now & LIVE != 0 && generation_of(now) == lease.generation => word = now,
-                Err(_) => return Ok(false),
-            }
+        match self.swap(lease, |word| (ends_ms_of(word) <= now_ms).then_some(word & !LIVE)) {
+            Some(word) if word & LIVE != 0 => Err(ends_ms_of(word)),
+            Some(_) => Ok(true),
+            None => Ok(false),
         }
     }
 

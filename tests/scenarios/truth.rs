@@ -1,5 +1,7 @@
 //! TTLs are truthful and the dead are not answered, whatever happened before.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

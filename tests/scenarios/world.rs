@@ -1,7 +1,7 @@
 //! A server without sockets, disk or clock of its own: the registrar and the question path, as production has them, on a
 //! time that the test moves. Messages are built and answers read by hickory-proto, never by the code under test.
 
-// Each test binary that includes this file uses its own part of it.
+// Each test binary that includes this file uses its own part of it, and a test may fail by panicking.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::net::IpAddr;
