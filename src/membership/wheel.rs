@@ -24,6 +24,8 @@ pub(super) struct Timer {
 
 pub(super) struct Wheel {
     levels: [[Vec<Timer>; LEVEL_SLOTS]; LEVELS],
+    /// Timers in each level.
+    held: [usize; LEVELS],
     /// Every tick up to this one has been turned.
     tick: u64,
     /// Due, and not yet handed out.
@@ -34,7 +36,7 @@ impl Wheel {
     /// A wheel that begins at `now_ms`.
     pub fn new(now_ms: u64) -> Self {
         let levels = std::array::from_fn(|_| std::array::from_fn(|_| Vec::new()));
-        Wheel { levels, tick: now_ms / TICK_MS, due: Vec::new() }
+        Wheel { levels, held: [0; LEVELS], tick: now_ms / TICK_MS, due: Vec::new() }
     }
 
     /// Sets a timer: it fires at the first tick that is not before `at_ms`.
@@ -50,8 +52,11 @@ impl Wheel {
         // A tick in the next turn of the last level would name a level too many: the last one holds it for now.
         let level = (level as usize).min(LEVELS - 1);
         let slot = (tick >> (LEVEL_BITS * level as u32)) as usize % LEVEL_SLOTS;
-        if let Some(slot) = self.levels.get_mut(level).and_then(|level| level.get_mut(slot)) {
+        if let (Some(slots), Some(held)) = (self.levels.get_mut(level), self.held.get_mut(level))
+            && let Some(slot) = slots.get_mut(slot)
+        {
             slot.push(timer);
+            *held += 1;
         }
     }
 
@@ -59,7 +64,11 @@ impl Wheel {
     pub fn due(&mut self, now_ms: u64, limit: usize) -> Vec<Timer> {
         let target = now_ms / TICK_MS;
         while self.tick < target && self.due.len() < limit {
-            self.tick += 1;
+            // Ticks at which only empty levels would be looked at are passed over: a quiet server, or one that was
+            // suspended for hours, turns in a few steps.
+            let empty = self.held.iter().take(LEVELS - 1).take_while(|&&held| held == 0).count();
+            let stride = (1_u64 << (LEVEL_BITS * empty as u32)) - 1;
+            self.tick = ((self.tick | stride) + 1).min(target);
             self.turn();
         }
         self.due.split_off(self.due.len().saturating_sub(limit))
@@ -77,9 +86,11 @@ impl Wheel {
                 continue;
             };
             // Taken, not drained: the memory of a crowded moment is given back.
-            for timer in std::mem::take(place) {
-                self.set(timer);
+            let timers = std::mem::take(place);
+            if let Some(held) = self.held.get_mut(level) {
+                *held -= timers.len();
             }
+            timers.into_iter().for_each(|timer| self.set(timer));
         }
     }
 }
@@ -94,13 +105,13 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(256))]
         /// Never early, at most a tick late, each exactly once, whatever the distance and the pace of turning.
         #[test]
         fn fires_once_and_on_time(
             start_ms in 0_u64..1 << 40,
-            delays_ms in proptest::collection::vec(prop_oneof![0_u64..100, 0_u64..100_000, 0_u64..2_000_000], 1..60),
-            steps_ms in proptest::collection::vec(1_u64..100_000, 1..30),
+            delays_ms in proptest::collection::vec(prop_oneof![0_u64..100, 0_u64..100_000, 0_u64..7_200_000], 1..60),
+            steps_ms in proptest::collection::vec(1_u64..400_000, 1..60),
         ) {
             let mut wheel = Wheel::new(start_ms);
             for (slot, delay_ms) in delays_ms.iter().enumerate() {
