@@ -285,16 +285,17 @@ impl Observer {
     /// A message that was judged: why it was refused, or which attributes of a heartbeat were ignored.
     pub fn update(&mut self, source: SocketAddr, handled: &Handled, now_ms: u64) {
         increment(&self.counters.updates);
+        let key = || handled.key.as_ref().map_or("none".to_owned(), |key| key.to_string());
         for ignored in &handled.ignored {
             increment(&self.counters.attributes_ignored);
             if self.refusals.admits(now_ms) {
-                warn!(%source, reason = %ignored, "attribute ignored in a heartbeat");
+                warn!(%source, key = key(), reason = %ignored, "attribute ignored in a heartbeat");
             }
         }
         let Some(reason) = &handled.refusal else { return };
         increment(&self.counters.refusals);
         if self.refusals.admits(now_ms) {
-            warn!(%source, reason, "UPDATE refused");
+            warn!(%source, key = key(), reason, "UPDATE refused");
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Sent {
 
 /// What became of a message.
 pub struct Handled {
+    /// The key whose signature was right; `None` if there was none, or a wrong one.
+    pub key: Option<Arc<tsig::Key>>,
     /// What changed; not yet stored, nor published.
     pub changes: Vec<Change>,
     /// Why it was refused, in words.
@@ -181,12 +183,16 @@ impl Registrar {
 
     /// Judges one message and applies it to the roll.
     pub fn handle(&mut self, request: &Request<'_>, clock: Clock) -> Handled {
-        let mut handled = Handled { changes: Vec::new(), refusal: None, ignored: Vec::new(), reply: None };
+        let mut handled =
+            Handled { key: None, changes: Vec::new(), refusal: None, ignored: Vec::new(), reply: None };
         let Some(header) = Header::read(request.message).filter(|header| !header.is_response()) else {
             return handled;
         };
         let mut plan = ReplyPlan::new(header);
         let result = self.authenticate(request, clock).and_then(|(sent, signature)| {
+            if let Sender::Key(key) = &sent.sender {
+                handled.key = Some(Arc::clone(key));
+            }
             plan.tsig = signature;
             match header.opcode() {
                 Opcode::QUERY => self.answer_signed(request, clock, &mut plan),
