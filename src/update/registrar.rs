@@ -69,7 +69,7 @@ pub struct Handled {
 pub struct Limits {
     /// Members in all pools.
     pub members: usize,
-    /// Pools in a zone.
+    /// Pools in all zones, the declared ones included.
     pub pools: usize,
 }
 
@@ -97,6 +97,7 @@ pub struct Registrar {
     question: Question,
     scratch: Scratch,
     forget_at_ms: u64,
+    pools_max: usize,
     /// Pools whose changes were taken back since the last publication.
     undone: BTreeSet<PoolHandle>,
 }
@@ -117,8 +118,7 @@ impl Registrar {
         let mut built = Vec::with_capacity(zones.len());
         for zone in zones {
             let ZoneInput { settings, records, grants, serial } = zone;
-            let publisher =
-                Publisher::build(settings, &records, serial, &hasher, &roll, &mut rotors, limits.pools)?;
+            let publisher = Publisher::build(settings, &records, serial, &hasher, &roll, &mut rotors)?;
             built.push((publisher, grants));
         }
         built.sort_by_key(|(publisher, _)| std::cmp::Reverse(publisher.zone().apex().len()));
@@ -134,6 +134,7 @@ impl Registrar {
             question: Question::default(),
             scratch: Scratch::new(0, seed),
             forget_at_ms: now_ms + FORGET_EVERY_MS,
+            pools_max: limits.pools,
             undone: BTreeSet::new(),
         })
     }
@@ -168,10 +169,8 @@ impl Registrar {
         now_ms: u64,
     ) -> Option<Change> {
         let at = self.zone_of(pool)?;
-        let (publisher, _) = self.zones.get_mut(at)?;
-        let has_place = publisher.pool(pool).is_some()
-            || (publisher.may_create(pool) && publisher.claim(pool, &mut self.rotors, now_ms));
-        if !has_place {
+        let (publisher, _) = self.zones.get(at)?;
+        if (publisher.pool(pool).is_none() && !publisher.may_create(pool)) || !self.claim(at, pool, now_ms) {
             return None;
         }
         self.roll.put(pool, name, member, now_ms + u64::from(grace_ms), true).ok()
@@ -179,6 +178,20 @@ impl Registrar {
 
     fn zone_of(&self, name: &[u8]) -> Option<usize> {
         self.zones.iter().position(|(publisher, _)| super::names::is_below(name, publisher.zone().apex()))
+    }
+
+    /// Makes room for a pool that is about to have a member. `false` if the server knows its limit of pools.
+    #[must_use]
+    fn claim(&mut self, at: usize, pool: &PoolHandle, now_ms: u64) -> bool {
+        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
+        let Some((publisher, _)) = self.zones.get_mut(at) else { return false };
+        if publisher.pool(pool).is_none() {
+            if known >= self.pools_max {
+                return false;
+            }
+            publisher.claim(pool, &mut self.rotors, now_ms);
+        }
+        true
     }
 
     /// Judges one message and applies it to the roll.
@@ -296,10 +309,11 @@ impl Registrar {
         ends_ms: u64,
         now_ms: u64,
     ) -> Result<Change, Refusal> {
-        let zone = self.zones.get_mut(at);
-        if !zone.is_some_and(|(publisher, _)| publisher.claim(pool, &mut self.rotors, now_ms)) {
-            let text = "the zone holds its limit of pools; raise `limits.pools` in rollcall.toml";
-            return Err(Refusal::Limit(text.to_owned()));
+        if !self.claim(at, pool, now_ms) {
+            let most = self.pools_max;
+            let text =
+                format!("the server holds its limit of {most} pools; raise `limits.pools` in rollcall.toml");
+            return Err(Refusal::Limit(text));
         }
         self.roll.put(pool, name, member, ends_ms, false).map_err(|full| Refusal::Limit(full.to_string()))
     }

@@ -20,7 +20,6 @@ impl Publisher {
         hasher: &NameHasher,
         roll: &Roll,
         rotors: &mut RotorIds,
-        pools_max: usize,
     ) -> Result<Publisher, WireError> {
         let apex = lower(settings.apex.as_slice());
         let key = NameKey::of(&apex, hasher)?;
@@ -56,7 +55,7 @@ impl Publisher {
             }
         }
         zone.index.insert(cells.iter().map(|(name, cell)| (name.as_ref().into(), Arc::clone(cell))))?;
-        let mut publisher = Publisher::new(zone, settings, pools_max);
+        let mut publisher = Publisher::new(zone, settings);
         for (pool, pool_settings) in pools {
             let Some(cell) = cells.get(pool.as_ref()) else { continue };
             publisher.declare(pool, Arc::clone(cell), pool_settings, roll, rotors)?;

@@ -33,7 +33,6 @@ pub struct Publisher {
     zone: Arc<Zone>,
     settings: ZoneSettings,
     pools: HashMap<PoolHandle, Published>,
-    pools_max: usize,
 }
 
 struct Published {
@@ -52,8 +51,8 @@ impl Publisher {
     pub const SERVICES_MAX: usize = 64;
 
     /// For a zone whose declared pools are added with [`Publisher::declare`].
-    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, pools_max: usize) -> Self {
-        Publisher { zone, settings, pools: HashMap::new(), pools_max }
+    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings) -> Self {
+        Publisher { zone, settings, pools: HashMap::new() }
     }
 
     /// The zone that it publishes.
@@ -64,6 +63,11 @@ impl Publisher {
     /// The zone's settings.
     pub fn settings(&self) -> &ZoneSettings {
         &self.settings
+    }
+
+    /// How many pools it knows.
+    pub fn pools(&self) -> usize {
+        self.pools.len()
     }
 
     /// A known pool's settings.
@@ -81,21 +85,13 @@ impl Publisher {
         self.settings.create_pools && self.zone.index.cell(pool).is_none()
     }
 
-    /// Makes room for a pool that is about to have its first member. `false` if the server knows its limit of pools.
-    #[must_use]
-    pub fn claim(&mut self, pool: &PoolHandle, rotors: &mut RotorIds, now_ms: u64) -> bool {
-        if self.pools.contains_key(pool) {
-            return true;
-        }
-        if self.pools.len() >= self.pools_max {
-            return false;
-        }
+    /// Makes room for a pool that is about to have its first member.
+    pub fn claim(&mut self, pool: &PoolHandle, rotors: &mut RotorIds, now_ms: u64) {
         let settings = Arc::new(self.settings.defaults.clone());
         let cell = Arc::new(Cell::new(Node::empty()));
         let mut published = Published::new(cell, Arc::from([]), settings, rotors);
         published.empty_since_ms = Some(now_ms);
         self.pools.insert(Arc::clone(pool), published);
-        true
     }
 
     /// Adds a pool from the zone's TOML, whose cell is in the index already.
