@@ -183,15 +183,17 @@ impl Registrar {
     /// Makes room for a pool that is about to have a member. `false` if the server knows its limit of pools.
     #[must_use]
     fn claim(&mut self, at: usize, pool: &PoolHandle, now_ms: u64) -> bool {
-        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
-        let Some((publisher, _)) = self.zones.get_mut(at) else { return false };
-        if publisher.pool(pool).is_none() {
-            if known >= self.pools_max {
-                return false;
-            }
-            publisher.claim(pool, &mut self.rotors, now_ms);
+        if self.zones.get(at).is_some_and(|(publisher, _)| publisher.pool(pool).is_some()) {
+            return true;
         }
-        true
+        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
+        match self.zones.get_mut(at) {
+            Some((publisher, _)) if known < self.pools_max => {
+                publisher.claim(pool, &mut self.rotors, now_ms);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Judges one message and applies it to the roll.
