@@ -9,14 +9,10 @@ use tracing::{info, warn};
 use super::ServeArgs;
 use crate::config::{self, Config, ConfigError};
 use crate::membership::Change;
-use crate::server::{self, ServeError, Settings, clock};
+use crate::server::{self, Desk, Listeners, ServeError, Settings, clock};
 use crate::store::{Loaded, Store, StoreError};
 use crate::update::{Limits, Registrar, ZoneInput};
 use crate::wire::{WireError, label_text, lower, name_text};
-
-/// How far a zone's serial leaps at a restart. Expired members leave the answers up to a second before the store knows,
-/// and each sweep moves the serial: at a hundred sweeps a second this is ten times what a crash can forget.
-const SERIAL_LEAP: u32 = 1_000;
 
 /// Why a server did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +34,15 @@ pub enum ServeFailure {
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     let config = config::load(args.config.as_deref(), args.overrides())?;
-    let (store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
-    info!(state = %config.state_dir.display(), run = loaded.run, "state directory");
     let settings = settings(&config);
-    let registrar = registrar(config, loaded)?;
+    let listeners = Listeners::bind(&settings)?;
+    let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
+    info!(state = %config.state_dir.display(), run = loaded.run, "state directory");
+    let (registrar, restored) = registrar(config, loaded)?;
+    // The serials that this run begins with are on disk before anybody hears them.
+    store.commit([], &registrar.serials())?;
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
-    Ok(server::run(&settings, zones, registrar, store)?)
+    Ok(server::run(&settings, listeners, zones, Desk { registrar, store, restored })?)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -60,7 +59,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// The zones as configured, with the members that the store gives back.
-fn registrar(config: Config, loaded: Loaded) -> Result<Registrar, WireError> {
+fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>), WireError> {
     let files: Vec<PathBuf> = config.files;
     for file in files {
         info!(file = %file.display(), "read");
@@ -74,8 +73,7 @@ fn registrar(config: Config, loaded: Loaded) -> Result<Registrar, WireError> {
             warn!(zone = name_text(&apex), line = warning.line(), "{warning}");
         }
         let from_file = zone.records.soa.serial;
-        let serial =
-            stored(&apex).map_or(from_file, |serial| later(serial.wrapping_add(SERIAL_LEAP), from_file));
+        let serial = stored(&apex).map_or(from_file, |serial| later(serial, from_file));
         info!(zone = name_text(&apex), serial, pools = zone.settings.pools.len(), "zone");
         zones.push(ZoneInput { settings: zone.settings, records: zone.records, grants: zone.grants, serial });
     }
@@ -102,7 +100,7 @@ fn registrar(config: Config, loaded: Loaded) -> Result<Registrar, WireError> {
     }
     registrar.publish(&restored, now_ms)?;
     info!(restored = restored.len(), gone = loaded.gone, strangers, "members from the last run");
-    Ok(registrar)
+    Ok((registrar, restored))
 }
 
 /// The later of two serials (RFC 1982 section 3.2).

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::roll::Entry;
 use super::{Member, MemberName, PoolHandle};
 
 /// Why a member changed.
@@ -9,7 +10,7 @@ use super::{Member, MemberName, PoolHandle};
 pub enum Cause {
     /// It registered.
     Joined,
-    /// A heartbeat that changed nothing.
+    /// A heartbeat that registered what was registered.
     Renewed,
     /// A heartbeat that changed its records, attributes, lease or owner.
     Changed,
@@ -51,11 +52,24 @@ pub struct Change {
     pub before: Option<Arc<Member>>,
     /// What is registered now; `None` when it is gone.
     pub after: Option<Arc<Member>>,
-    /// When the lease of `before` would have ended, monotonic milliseconds, for taking the change back.
-    pub before_ends_ms: u64,
+    /// When the lease ended before, and when it ends now, monotonic milliseconds; 0 for no lease.
+    pub ends_ms: (u64, u64),
+    /// The place of a member that is gone: its lease is answered from until the change is published.
+    pub(super) departed: Option<Entry>,
 }
 
 impl Change {
+    /// A change that moves no lease, as the store returns and tests make it.
+    pub fn of(
+        pool: PoolHandle,
+        name: MemberName,
+        cause: Cause,
+        before: Option<Arc<Member>>,
+        after: Option<Arc<Member>>,
+    ) -> Self {
+        Change { pool, name, cause, before, after, ends_ms: (0, 0), departed: None }
+    }
+
     /// Whether the store must hold it. A heartbeat that renews a lease and nothing else never reaches the disk, but the
     /// first one of each server run does: it ends the claim to the restart's grace.
     pub fn is_durable(&self) -> bool {
@@ -63,11 +77,27 @@ impl Change {
         match (&self.before, &self.after) {
             (Some(before), Some(after)) => {
                 !Arc::ptr_eq(before, after)
-                    && ((&before.owner, before.lease_ms, before.own_ttl_s, before.heard_run)
-                        != (&after.owner, after.lease_ms, after.own_ttl_s, after.heard_run)
-                        || before.shows_otherwise(after))
+                    && (before.heard_run != after.heard_run || before.registers_otherwise(after))
             }
             _ => self.cause != Cause::Restored,
+        }
+    }
+
+    /// Whether it happened whatever becomes of the message that brought it to light: a lease or a record came to its end.
+    pub fn is_fact(&self) -> bool {
+        matches!(self.cause, Cause::Expired | Cause::Lapsed)
+    }
+
+    /// The change that takes this one back, for a store that may or may not have it.
+    pub fn reversed(&self) -> Change {
+        Change {
+            pool: Arc::clone(&self.pool),
+            name: self.name.clone(),
+            cause: Cause::Changed,
+            before: self.after.clone(),
+            after: self.before.clone(),
+            ends_ms: (self.ends_ms.1, self.ends_ms.0),
+            departed: None,
         }
     }
 
@@ -82,10 +112,11 @@ impl Change {
     /// Whether the pool's published view must be made anew: records, TTLs or ends differ from what it was made from.
     pub fn reshapes(&self) -> bool {
         match (&self.before, &self.after) {
+            // A view's bound may be late once a lease ends sooner.
+            (Some(_), Some(_)) if self.ends_ms.1 < self.ends_ms.0 => true,
             (Some(before), Some(after)) => {
                 !Arc::ptr_eq(before, after)
                     && (before.own_ttl_s != after.own_ttl_s
-                        || before.lease_ms > after.lease_ms
                         || before.addresses != after.addresses
                         || before.services != after.services
                         || before.attributes != after.attributes)
@@ -96,6 +127,12 @@ impl Change {
 }
 
 impl Member {
+    /// Whether it registers something else than `other`: in what zone records show, or in owner, lease or TTL.
+    pub(super) fn registers_otherwise(&self, other: &Member) -> bool {
+        (&self.owner, self.lease_ms, self.own_ttl_s) != (&other.owner, other.lease_ms, other.own_ttl_s)
+            || self.shows_otherwise(other)
+    }
+
     fn shows_otherwise(&self, other: &Member) -> bool {
         let ips = |member: &Member| member.addresses.iter().map(|address| address.ip).collect::<Vec<_>>();
         let services = |member: &Member| {

@@ -126,11 +126,16 @@ impl LeaseTable {
         self.swap(lease, later).is_some()
     }
 
-    /// Sets a live lease's end, earlier or later. The registrar alone calls it, and publishes the pool's view after.
-    #[must_use]
-    pub(super) fn set(&self, lease: LeaseRef, ends_ms: u64) -> bool {
-        self.swap(lease, |word| (ends_ms_of(word) != ends_ms).then(|| pack(ends_ms, lease.generation)))
-            .is_some()
+    /// Moves a live lease's end from `from_ms`, earlier or later. An end that is not `from_ms` any more was renewed in
+    /// between, by a heartbeat that may be acknowledged: then only a later end is taken. The registrar alone calls it, and
+    /// publishes the pool's view with it.
+    pub(super) fn set(&self, lease: LeaseRef, from_ms: u64, ends_ms: u64) {
+        let moved = |word| {
+            let held_ms = ends_ms_of(word);
+            let moves = held_ms < ends_ms || (held_ms == from_ms && held_ms != ends_ms);
+            moves.then(|| pack(ends_ms, lease.generation))
+        };
+        _ = self.swap(lease, moved);
     }
 
     /// Ends a lease that is due at `now_ms`. `Err` with the new end if a renewal came first; `Ok(false)` if it was dead.
@@ -180,12 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn renewal_only_extends_and_set_may_shorten() {
+    fn renewal_only_extends_and_set_shortens_what_it_knows() {
         let table = LeaseTable::default();
         let lease = table.start(4_097, 5_000).unwrap();
         assert!(table.renew(lease, 3_000));
         assert_eq!(table.ends_ms(lease), Some(5_000));
-        assert!(table.set(lease, 3_000));
+        table.set(lease, 4_000, 3_000);
+        assert_eq!(table.ends_ms(lease), Some(5_000), "somebody else renewed it");
+        table.set(lease, 5_000, 3_000);
         assert_eq!(table.ends_ms(lease), Some(3_000));
         assert_eq!(table.start(SLOTS_MAX as u32, 1), None);
     }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use super::wheel::{Timer, Wheel};
 use super::{Cause, Change, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX};
 
+/// Timers left over that the wheel may hold beside those of members.
+const TIMERS_SPARE: usize = 65_536;
+
 /// Why a member could not join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RollError {
@@ -29,6 +32,15 @@ pub struct Entry {
     pub lease: LeaseRef,
     /// When the timer that counts will fire; timers set for other moments are left over and ignored.
     timer_ms: u64,
+    /// The lease's end once what was judged is published; `None` when the lease table has it.
+    pending_ends_ms: Option<u64>,
+}
+
+impl Entry {
+    /// When its lease ends, monotonic milliseconds, what is judged and not yet published included.
+    pub fn ends_ms(&self, leases: &LeaseTable) -> u64 {
+        self.pending_ends_ms.or_else(|| leases.ends_ms(self.lease)).unwrap_or(0)
+    }
 }
 
 /// All pools and their members.
@@ -83,12 +95,14 @@ impl Roll {
         self.pools.get(pool).into_iter().flatten()
     }
 
-    /// When a member's lease ends, monotonic milliseconds.
-    pub fn ends_ms(&self, entry: &Entry) -> u64 {
-        self.leases.ends_ms(entry.lease).unwrap_or(0)
+    /// Whether so many more members fit.
+    pub fn room_for(&self, joining: usize) -> Result<(), RollError> {
+        let fits = self.members.saturating_add(joining) <= self.members_max;
+        fits.then_some(()).ok_or(RollError::Full { members_max: self.members_max })
     }
 
-    /// Registers a member, or replaces what it had registered, with a lease that ends at `ends_ms`.
+    /// Registers a member, or replaces what it had registered, with a lease that ends at `ends_ms`. Answers learn of it
+    /// with [`Roll::release`].
     ///
     /// An equal member keeps its old `Arc`, so consumers can tell a bare renewal by the pointer.
     pub fn put(
@@ -99,31 +113,39 @@ impl Roll {
         ends_ms: u64,
         restored: bool,
     ) -> Result<Change, RollError> {
-        let change = |cause, before, after, before_ends_ms| Change {
+        let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) else {
+            let after = self.admit(pool, name, Arc::new(member), ends_ms)?;
+            let cause = if restored { Cause::Restored } else { Cause::Joined };
+            let after = Some(after);
+            let (pool, name) = (Arc::clone(pool), name.into());
+            return Ok(Change {
+                pool,
+                name,
+                cause,
+                before: None,
+                after,
+                ends_ms: (0, ends_ms),
+                departed: None,
+            });
+        };
+        let before = Arc::clone(&entry.member);
+        let cause = if before.registers_otherwise(&member) { Cause::Changed } else { Cause::Renewed };
+        if *before != member {
+            entry.member = Arc::new(member);
+        }
+        let after = Arc::clone(&entry.member);
+        let held_ms = entry.ends_ms(&self.leases);
+        entry.pending_ends_ms = Some(ends_ms);
+        Self::set_timer(&mut self.wheel, entry, after.first_end_ms(ends_ms));
+        Ok(Change {
             pool: Arc::clone(pool),
             name: name.into(),
             cause,
-            before,
+            before: Some(before),
             after: Some(after),
-            before_ends_ms,
-        };
-        if let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) {
-            let before = Arc::clone(&entry.member);
-            let before_ends_ms = self.leases.ends_ms(entry.lease).unwrap_or(0);
-            let changed = *before != member;
-            if changed {
-                entry.member = Arc::new(member);
-            }
-            let after = Arc::clone(&entry.member);
-            // Only the roll ends leases, and this one is on the roll: it is live.
-            _ = self.leases.set(entry.lease, ends_ms);
-            Self::set_timer(&mut self.wheel, entry, after.first_end_ms(ends_ms));
-            let cause = if changed { Cause::Changed } else { Cause::Renewed };
-            return Ok(change(cause, Some(before), after, before_ends_ms));
-        }
-        let after = self.admit(pool, name, Arc::new(member), ends_ms)?;
-        let cause = if restored { Cause::Restored } else { Cause::Joined };
-        Ok(change(cause, None, after, 0))
+            ends_ms: (held_ms, ends_ms),
+            departed: None,
+        })
     }
 
     /// Gives a new member a slot and a timer.
@@ -134,10 +156,7 @@ impl Roll {
         member: Arc<Member>,
         ends_ms: u64,
     ) -> Result<Arc<Member>, RollError> {
-        let full = RollError::Full { members_max: self.members_max };
-        if self.members >= self.members_max {
-            return Err(full);
-        }
+        self.room_for(1)?;
         // A freed slot rests until 1,024 others are free too, unless there is no other.
         let slot = match self.free.len() {
             1024.. => self.free.pop_front(),
@@ -145,17 +164,24 @@ impl Roll {
             _ => self.free.pop_front(),
         };
         let slot = slot.unwrap_or(self.holders.len() as u32);
+        let full = RollError::Full { members_max: self.members_max };
         let lease = self.leases.start(slot, ends_ms).ok_or(full)?;
         let holder = Some((Arc::clone(pool), name.into()));
         match self.holders.get_mut(slot as usize) {
             Some(place) => *place = holder,
             None => self.holders.push(holder),
         }
-        let mut entry = Entry { member: Arc::clone(&member), lease, timer_ms: u64::MAX };
+        let mut entry =
+            Entry { member: Arc::clone(&member), lease, timer_ms: u64::MAX, pending_ends_ms: None };
         Self::set_timer(&mut self.wheel, &mut entry, member.first_end_ms(ends_ms));
+        self.insert(pool, name, entry);
+        self.tidy_wheel();
+        Ok(member)
+    }
+
+    fn insert(&mut self, pool: &PoolHandle, name: &[u8], entry: Entry) {
         self.pools.entry(Arc::clone(pool)).or_default().insert(name.into(), entry);
         self.members += 1;
-        Ok(member)
     }
 
     /// Makes sure that the wheel looks at the entry at `at_ms` or earlier.
@@ -166,7 +192,22 @@ impl Roll {
         }
     }
 
-    /// Takes a member off the roll at once.
+    /// Sets all timers anew once those left over outnumber the members: constant cost a join, and a wheel that is bounded
+    /// by the members however many come and go.
+    fn tidy_wheel(&mut self) {
+        if self.wheel.len() <= 2 * self.members + TIMERS_SPARE {
+            return;
+        }
+        self.wheel.clear();
+        for entry in self.pools.values_mut().flat_map(BTreeMap::values_mut) {
+            entry.timer_ms = u64::MAX;
+            let ends_ms = entry.ends_ms(&self.leases);
+            let at_ms = entry.member.first_end_ms(ends_ms);
+            Self::set_timer(&mut self.wheel, entry, at_ms);
+        }
+    }
+
+    /// Takes a member off the roll. Answers go on to show it until [`Roll::release`], unless its lease is over.
     pub fn remove(&mut self, pool: &[u8], name: &[u8], cause: Cause) -> Option<Change> {
         let (handle, _) = self.pools.get_key_value(pool)?;
         let handle = Arc::clone(handle);
@@ -175,14 +216,38 @@ impl Roll {
         if members.is_empty() {
             self.pools.remove(pool);
         }
-        let before_ends_ms = self.leases.ends_ms(entry.lease).unwrap_or(0);
-        self.leases.end(entry.lease);
-        if let Some(holder) = self.holders.get_mut(entry.lease.slot as usize) {
+        self.members -= 1;
+        Some(Change {
+            pool: handle,
+            name,
+            cause,
+            before: Some(Arc::clone(&entry.member)),
+            after: None,
+            ends_ms: (entry.ends_ms(&self.leases), 0),
+            departed: Some(entry),
+        })
+    }
+
+    /// Makes a change's lease what it says, as its view is published: ends moved, and those of the departed ended, their
+    /// slots free for others.
+    pub fn release(&mut self, change: &Change) {
+        if let Some(entry) = &change.departed {
+            self.free_slot(entry.lease);
+        }
+        let (before_ms, after_ms) = change.ends_ms;
+        let entry = self.pools.get_mut(&change.pool).and_then(|members| members.get_mut(&change.name));
+        if let (Some(entry), true) = (entry, change.before.is_some() && change.after.is_some()) {
+            self.leases.set(entry.lease, before_ms, after_ms);
+            entry.pending_ends_ms = entry.pending_ends_ms.filter(|&ends_ms| ends_ms != after_ms);
+        }
+    }
+
+    fn free_slot(&mut self, lease: LeaseRef) {
+        self.leases.end(lease);
+        if let Some(holder) = self.holders.get_mut(lease.slot as usize) {
             *holder = None;
         }
-        self.free.push_back(entry.lease.slot);
-        self.members -= 1;
-        Some(Change { pool: handle, name, cause, before: Some(entry.member), after: None, before_ends_ms })
+        self.free.push_back(lease.slot);
     }
 
     /// Brings one member up to date: what is due at `now_ms` goes. Exact, whatever the wheel has got to: the registrar
@@ -190,7 +255,7 @@ impl Roll {
     pub fn settle(&mut self, pool: &[u8], name: &[u8], now_ms: u64) -> Option<Change> {
         loop {
             let entry = self.pools.get_mut(pool)?.get_mut(name)?;
-            let ends_ms = self.leases.ends_ms(entry.lease).unwrap_or(0);
+            let ends_ms = entry.ends_ms(&self.leases);
             if entry.member.first_end_ms(ends_ms) > now_ms {
                 return None;
             }
@@ -199,9 +264,7 @@ impl Roll {
                 if self.leases.expire(entry.lease, now_ms).is_err() {
                     continue;
                 }
-                return self
-                    .remove(pool, name, Cause::Expired)
-                    .map(|change| Change { before_ends_ms: ends_ms, ..change });
+                return self.remove(pool, name, Cause::Expired);
             }
             if entry.member.ends_ms(ends_ms) <= now_ms {
                 return self.remove(pool, name, Cause::Expired);
@@ -215,7 +278,8 @@ impl Roll {
                 cause: Cause::Lapsed,
                 before: Some(before),
                 after: Some(rest),
-                before_ends_ms: ends_ms,
+                ends_ms: (ends_ms, ends_ms),
+                departed: None,
             });
         }
     }
@@ -236,7 +300,7 @@ impl Roll {
             }
             changes.extend(self.settle(&pool, &name, now_ms));
             if let Some(entry) = self.pools.get_mut(&pool).and_then(|members| members.get_mut(&name)) {
-                let ends_ms = self.leases.ends_ms(entry.lease).unwrap_or(0);
+                let ends_ms = entry.ends_ms(&self.leases);
                 entry.timer_ms = u64::MAX;
                 let at_ms = entry.member.first_end_ms(ends_ms);
                 Self::set_timer(&mut self.wheel, entry, at_ms);
@@ -245,21 +309,25 @@ impl Roll {
         (changes, looked_at)
     }
 
-    /// Takes a change back that could not be committed. Changes are taken back newest first.
+    /// Takes a change back that could not be committed, and was neither published nor released. Changes are taken back newest
+    /// first.
     pub fn undo(&mut self, change: &Change) {
-        let Change { pool, name, before, after, before_ends_ms, .. } = change;
-        match (before, after) {
-            (None, _) => _ = self.remove(pool, name, Cause::Deregistered),
-            (Some(before), Some(_)) => {
-                if let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) {
-                    entry.member = Arc::clone(before);
-                    _ = self.leases.set(entry.lease, *before_ends_ms);
-                    let at_ms = before.first_end_ms(*before_ends_ms);
-                    Self::set_timer(&mut self.wheel, entry, at_ms);
+        let Change { pool, name, before, departed, ends_ms: (before_ms, _), .. } = change;
+        match (before, departed) {
+            (None, _) => {
+                if let Some(Change { departed: Some(entry), .. }) = self.remove(pool, name, change.cause) {
+                    self.free_slot(entry.lease);
                 }
             }
-            // The place was free a moment ago, so this cannot find the roll full.
-            (Some(before), None) => _ = self.admit(pool, name, Arc::clone(before), *before_ends_ms),
+            (Some(_), Some(entry)) => self.insert(pool, name, entry.clone()),
+            (Some(before), None) => {
+                if let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) {
+                    entry.member = Arc::clone(before);
+                    let held_ms = self.leases.ends_ms(entry.lease);
+                    entry.pending_ends_ms = Some(*before_ms).filter(|_| held_ms != Some(*before_ms));
+                    Self::set_timer(&mut self.wheel, entry, before.first_end_ms(*before_ms));
+                }
+            }
         }
     }
 }
@@ -341,8 +409,40 @@ mod tests {
         assert_eq!(roll.len(), 1);
         let entry = roll.find(&pool, b"m1").unwrap();
         assert_eq!(entry.member.addresses, member(&[(1, FOLLOWS_LEASE)]).addresses);
-        assert_eq!(roll.ends_ms(entry), 30_000);
+        assert_eq!(entry.ends_ms(roll.leases()), 30_000);
         assert_eq!(causes(&roll.expire(30_008, 100).0), [Cause::Expired]);
+    }
+
+    #[test]
+    fn who_left_is_answered_until_that_is_published() {
+        let mut roll = Roll::new(10, 0);
+        let pool: PoolHandle = Arc::from(*b"web");
+        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
+        let lease = roll.find(&pool, b"m1").unwrap().lease;
+        let renewed = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 20_000, false).unwrap();
+        assert!(renewed.reshapes(), "a lease that ends sooner makes the view's bound late");
+        assert_eq!(roll.leases().ends_ms(lease), Some(30_000));
+        roll.release(&renewed);
+        assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
+        let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
+        assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
+        roll.release(&left);
+        assert_eq!(roll.leases().ends_ms(lease), None);
+    }
+
+    #[test]
+    fn members_who_come_and_go_leave_no_timers_behind() {
+        let mut roll = Roll::new(10, 0);
+        let pool: PoolHandle = Arc::from(*b"web");
+        roll.put(&pool, b"stays", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
+        for _ in 0..2 * TIMERS_SPARE {
+            roll.put(&pool, b"m1", member(&[(2, FOLLOWS_LEASE)]), 3_600_000, false).unwrap();
+            let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
+            roll.release(&left);
+        }
+        assert!(roll.wheel.len() <= 2 * roll.len() + TIMERS_SPARE + 2);
+        assert!(roll.holders.len() <= 1_100, "slots are used again");
+        assert_eq!(causes(&roll.expire(30_008, usize::MAX).0), [Cause::Expired]);
     }
 
     #[test]

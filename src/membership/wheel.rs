@@ -1,7 +1,8 @@
 //! When to look at a lease again: a hierarchical timing wheel.
 //!
-//! Setting a timer and letting it fire cost the same for ten leases and for ten million. Nothing is ever taken out:
-//! a heartbeat leaves the wheel alone, and the roll sets a timer again that fired for a lease which was renewed.
+//! Setting a timer and letting it fire cost the same for ten leases and for ten million. No single timer is ever taken out:
+//! a heartbeat leaves the wheel alone, the roll sets a timer again that fired for a lease which was renewed, and when those
+//! of members who left outnumber the rest it clears the wheel and sets the rest anew.
 
 use super::LeaseRef;
 
@@ -37,6 +38,16 @@ impl Wheel {
     pub fn new(now_ms: u64) -> Self {
         let levels = std::array::from_fn(|_| std::array::from_fn(|_| Vec::new()));
         Wheel { levels, held: [0; LEVELS], tick: now_ms / TICK_MS, due: Vec::new() }
+    }
+
+    /// Timers that have not been handed out.
+    pub fn len(&self) -> usize {
+        self.due.len() + self.held.iter().sum::<usize>()
+    }
+
+    /// Forgets all timers.
+    pub fn clear(&mut self) {
+        *self = Wheel::new(self.tick * TICK_MS);
     }
 
     /// Sets a timer: it fires at the first tick that is not before `at_ms`.

@@ -10,7 +10,7 @@ mod pool;
 mod scratch;
 mod writer;
 
-use crate::wire::{Class, Header, OptRecord, Question, Rcode, Reading, Reply, Rtype, UDP_PAYLOAD_MAX};
+use crate::wire::{Class, OptRecord, Question, Rcode, Reading, Reply, Rtype, UDP_PAYLOAD_MAX};
 use crate::zone::ZoneSet;
 
 pub use scratch::Scratch;
@@ -103,6 +103,8 @@ pub struct Context<'a> {
     pub transport: Transport,
     /// The monotonic clock's time, milliseconds.
     pub now_ms: u64,
+    /// Octets of the reply's size that are kept for a TSIG; 0 for a question without one.
+    pub reserved: usize,
 }
 
 /// Second stage: answers what [`read`] found, into `out`.
@@ -117,7 +119,7 @@ pub fn answer(
     match reading {
         Reading::Silence => Outcome::Silence,
         Reading::Registrar => Outcome::Registrar,
-        Reading::Reply(rcode) => bare(&question.header, rcode, out),
+        Reading::Reply(rcode) => bare(question, rcode, out),
         Reading::Question => match answer_question(context, question, message, scratch, out) {
             Some((len, answered)) => Outcome::Reply(len, answered),
             // Not even the question fits: no client sends such a size, no reply of ours has it.
@@ -126,14 +128,13 @@ pub fn answer(
     }
 }
 
-/// A reply that is nothing but a header.
-fn bare(header: &Header, rcode: Rcode, out: &mut [u8]) -> Outcome {
+/// A reply without sections, but with an OPT if the message had one.
+fn bare(question: &Question, rcode: Rcode, out: &mut [u8]) -> Outcome {
     let answered = if rcode == Rcode::NOTIMP { Answered::NotImp } else { Answered::FormErr };
     let limit = out.len();
-    match Reply::new(out, limit) {
-        Some(reply) => Outcome::Reply(reply.finish(header, 0, rcode, [0; 4]), answered),
-        None => Outcome::Silence,
-    }
+    let Some(mut reply) = Reply::new(out, limit) else { return Outcome::Silence };
+    let opt = question.edns.as_ref().is_some_and(|edns| OptRecord::put_plain(&mut reply, 0, edns.dnssec_ok));
+    Outcome::Reply(reply.finish(&question.header, 0, rcode, [0, 0, 0, u16::from(opt)]), answered)
 }
 
 fn answer_question(
@@ -148,6 +149,7 @@ fn answer_question(
         (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(UDP_PAYLOAD_MAX)),
         (Transport::Udp, None) => 512,
     };
+    let size = size.checked_sub(context.reserved)?;
     let mut reply = Reply::new(out, size)?;
     if !reply.put(question.as_sent(message)) {
         return None;

@@ -44,6 +44,8 @@ pub(super) struct Writer<'a, 'b> {
     answers: u16,
     authorities: u16,
     additionals: u16,
+    /// Whether something that belongs in the reply did not fit.
+    is_cut: bool,
 }
 
 impl<'a, 'b> Writer<'a, 'b> {
@@ -61,6 +63,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             answers: 0,
             authorities: 0,
             additionals: 0,
+            is_cut: false,
         }
     }
 
@@ -75,12 +78,12 @@ impl<'a, 'b> Writer<'a, 'b> {
         if let Found::Alias(target_at) = found {
             found = self.follow_aliases(target_at, question.qtype);
         }
+        let is_cut = self.is_cut || found == Found::SomeRecords;
         match found {
-            Found::Records | Found::Alias(_) => (Answered::Positive, FLAG_AA),
-            Found::SomeRecords if self.transport == Transport::Udp => {
-                (Answered::Truncated, FLAG_AA | FLAG_TC)
-            }
-            Found::SomeRecords => (Answered::Positive, FLAG_AA),
+            _ if is_cut && self.transport == Transport::Udp => (Answered::Truncated, FLAG_AA | FLAG_TC),
+            // Over TCP there is nothing larger to ask for, and an answer without records would read as "none there".
+            Found::SomeRecords if self.answers == 0 => (Answered::ServFail, 0),
+            Found::Records | Found::SomeRecords | Found::Alias(_) => (Answered::Positive, FLAG_AA),
             Found::NoData => (Answered::NoData, FLAG_AA),
             Found::NoName => (Answered::NxDomain, FLAG_AA),
         }
@@ -124,7 +127,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     fn answer_node(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
         let is_apex = name.labels() == zone.apex_labels();
         if is_apex && qtype == Rtype::SOA {
-            return self.put_soa(zone, HEADER_LEN, zone.soa_ttl_s());
+            return self.put_soa(zone, self.name_at, zone.soa_ttl_s());
         }
         // A service's name leads to its pool's node, whose own records are not the service's.
         let is_own = !matches!(&node.role, Role::Pool(view) if view.labels != name.labels());
@@ -161,10 +164,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
         match view.below(name.prefix(skip)) {
             Below::All => self.put_pool_addresses(view, qtype, true),
-            Below::Service(list, of_all) => match list {
-                Some(list) => self.put_service(view, list, qtype, of_all),
-                None => Found::NoData,
-            },
+            Below::Service(list, of_all) => self.put_service(view, list, qtype, of_all),
             Below::Member(member) => self.put_member(view, member, qtype),
             Below::Empty => Found::NoData,
             Below::Missing => Found::NoName,
@@ -193,7 +193,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         Found::Records
     }
 
-    /// The zone's SOA in the authority section (RFC 2308 section 3). Left out if it does not fit.
+    /// The zone's SOA in the authority section (RFC 2308 section 3). Without it the reply is cut (RFC 2181 section 9).
     fn put_negative(&mut self, zone: &Zone, name: &NameKey) {
         let before_apex =
             name.labels().checked_sub(zone.apex_labels()).map_or(0, |skip| name.prefix(skip).len());
@@ -201,13 +201,17 @@ impl<'a, 'b> Writer<'a, 'b> {
         let found = self.put_soa(zone, self.name_at + before_apex, zone.negative_ttl_s());
         self.answers = answers;
         self.authorities += u16::from(found == Found::Records);
+        self.is_cut |= found != Found::Records;
     }
 
     /// The SOA as it is now, its owner a pointer to `owner_at`. Counted as an answer.
     fn put_soa(&mut self, zone: &Zone, owner_at: usize, ttl_s: u32) -> Found {
         let (names, serial, timers) = zone.soa_rdata();
         let start = self.reply.len();
-        let owner = (0xC000 | (owner_at.min(POINTER_MAX) as u16)).to_be_bytes();
+        if owner_at > POINTER_MAX {
+            return Found::SomeRecords;
+        }
+        let owner = (0xC000 | owner_at as u16).to_be_bytes();
         let ttl = ttl_s.to_be_bytes();
         let len = ((names.len() + 20) as u16).to_be_bytes();
         let fixed = [owner[0], owner[1], 0, 6, 0, 1, ttl[0], ttl[1], ttl[2], ttl[3], len[0], len[1]];

@@ -95,15 +95,20 @@ impl Grant {
         self.sources.iter().any(|network| network.contains(source))
     }
 
+    fn judge_source(&self, source: IpAddr) -> Result<(), (u8, Refusal)> {
+        if self.covers_source(source) {
+            return Ok(());
+        }
+        let refusal = match self.holder() {
+            Holder::Unsigned => Refusal::Unsigned { from: source },
+            holder => Refusal::Source { from: source, add: host(source), holder },
+        };
+        Err((1, refusal))
+    }
+
     /// Checks the rules in order, for a sender that the grant is for; how many held, with the first that did not.
     fn judge(&self, source: IpAddr, pool: &str, addresses: &[IpAddr]) -> Result<(), (u8, Refusal)> {
-        if !self.covers_source(source) {
-            let refusal = match self.holder() {
-                Holder::Unsigned => Refusal::Unsigned { from: source },
-                holder => Refusal::Source { from: source, add: host(source), holder },
-            };
-            return Err((1, refusal));
-        }
+        self.judge_source(source)?;
         if !self.pools.iter().any(|pattern| pattern.matches(pool)) {
             return Err((2, Refusal::Pool { pool: pool.into(), holder: self.holder() }));
         }
@@ -162,16 +167,29 @@ impl Grants {
         pool: &str,
         addresses: &[IpAddr],
     ) -> Result<&Grant, Refusal> {
+        self.first(sender, source, |grant, source| grant.judge(source, pool, addresses))
+    }
+
+    /// Whether the sender has any grant that may be used from this source: the question before all others (RFC 2136 section
+    /// 3.3), so that strangers are told nothing of what is in the zone and cost nothing.
+    pub fn admit(&self, sender: &Sender, source: IpAddr) -> Result<(), Refusal> {
+        self.first(sender, source, |grant, source| grant.judge_source(source)).map(|_| ())
+    }
+
+    fn first(
+        &self,
+        sender: &Sender,
+        source: IpAddr,
+        judge: impl Fn(&Grant, IpAddr) -> Result<(), (u8, Refusal)>,
+    ) -> Result<&Grant, Refusal> {
         let source = source.to_canonical();
-        let mut closest = (
-            0,
-            match sender.holder() {
-                Holder::Key(key) => Refusal::Key { holder: Holder::Key(key) },
-                Holder::Unsigned => Refusal::Unsigned { from: source },
-            },
-        );
+        let nothing = match sender.holder() {
+            Holder::Key(key) => Refusal::Key { holder: Holder::Key(key) },
+            Holder::Unsigned => Refusal::Unsigned { from: source },
+        };
+        let mut closest = (0, nothing);
         for grant in self.0.iter().filter(|grant| grant.is_for(sender)) {
-            match grant.judge(source, pool, addresses) {
+            match judge(grant, source) {
                 Ok(()) => return Ok(grant),
                 Err(refusal) if refusal.0 > closest.0 => closest = refusal,
                 Err(_) => {}

@@ -262,7 +262,8 @@ impl Batch {
     }
 }
 
-/// Sends one reply to a peer of this socket.
+/// Sends one reply to a peer of this socket. Never waits: a reply that finds the send buffer full is lost, and the client asks
+/// again.
 pub fn send_one(socket: &UdpSocket, reply: &[u8], peer: &Peer) -> io::Result<()> {
     let mut peer = *peer;
     let mut iovec = libc::iovec { iov_base: reply.as_ptr().cast_mut().cast(), iov_len: reply.len() };
@@ -273,7 +274,7 @@ pub fn send_one(socket: &UdpSocket, reply: &[u8], peer: &Peer) -> io::Result<()>
     peer.address_to(&mut header);
     loop {
         // SAFETY: the header points at locals and at `reply`, which the kernel only reads.
-        if unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) } >= 0 {
+        if unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) } >= 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();

@@ -33,6 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::membership::Change;
 use crate::query::Scratch;
 use crate::update::Registrar;
 use crate::zone::ZoneSet;
@@ -112,28 +113,48 @@ struct Running {
     ended: mpsc::Receiver<String>,
 }
 
+/// Sockets that are bound and not yet served. Bound before the store is opened: a server that cannot be heard must not
+/// spend its members' grace.
+pub struct Listeners(Vec<Bound>);
+
+impl Listeners {
+    /// Binds every address of the settings.
+    pub fn bind(settings: &Settings) -> Result<Self, ServeError> {
+        Ok(Listeners(bind(settings)?))
+    }
+}
+
+/// What a server begins with.
+pub struct Desk<S> {
+    /// The writing side, its zones published.
+    pub registrar: Registrar,
+    /// Where its changes last.
+    pub store: S,
+    /// Who came back from the store, for the log and the counters.
+    pub restored: Vec<Change>,
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub fn run<S: Commit + Send + 'static>(
     settings: &Settings,
+    listeners: Listeners,
     zones: Arc<ArcSwap<ZoneSet>>,
-    registrar: Registrar,
-    store: S,
+    desk: Desk<S>,
 ) -> Result<(), ServeError> {
-    let mut server = Server::start(settings, zones, registrar, store)?;
+    let mut server = Server::start(settings, listeners, zones, desk)?;
     server.wait_for_signal()?;
     server.stop();
     Ok(())
 }
 
 impl Server {
-    /// Binds every address, and only then starts to answer. Not to be called from async code.
+    /// Starts to answer. Not to be called from async code.
     pub fn start<S: Commit + Send + 'static>(
         settings: &Settings,
+        Listeners(bound): Listeners,
         zones: Arc<ArcSwap<ZoneSet>>,
-        registrar: Registrar,
-        store: S,
+        Desk { registrar, store, restored }: Desk<S>,
     ) -> Result<Self, ServeError> {
-        let bound = bind(settings)?;
         let counters = Arc::new(Counters::new(settings.workers * settings.listen.len()));
         let (queue, jobs) = bounded(settings.update_queue);
         let (alarm, ended) = mpsc::channel(1);
@@ -143,7 +164,8 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| ServeError::Start { what: "the TCP runtime", source })?;
-        let desk = GroupCommit::new(registrar, store, Observer::new(Arc::clone(&counters)));
+        let observer = Observer::new(Arc::clone(&counters));
+        let desk = GroupCommit::new(registrar, store, observer, &restored);
         let registrar = spawn("registrar".to_owned(), alarm.clone(), move || desk.run(&jobs))?;
         // A semaphore counts in u32; more connections than that no machine has.
         let connections_max = u32::try_from(settings.tcp_connections).unwrap_or(u32::MAX);

@@ -9,12 +9,13 @@
 //! 1. A change that the store must hold is committed, then visible, then acknowledged (RFC 2136 section 3.5). One commit
 //!    carries a whole group: an fsync costs as much for one change as for a thousand.
 //! 2. When a commit fails, what needed it is undone and answered SERVFAIL. Heartbeats that needed none stand, so a full disk
-//!    loses no healthy member.
+//!    loses no healthy member. Whether the disk has it nobody knows, so the reverse goes with the next commit.
 //! 3. Expiry is the other way round: it leaves the answers first. If the process dies before the store knows, the member
 //!    comes back for one grace, which is what a restart gives anyway.
-//! 4. Expired members that the store does not know yet go with the next commit, whatever causes it, in front of it.
+//! 4. What the store does not know yet goes with the next commit, whatever causes it, in front of it.
+//! 5. A message is judged as of when it was received: a heartbeat that waits behind a slow disk is not late.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
@@ -28,7 +29,7 @@ use tracing::error;
 use super::clock;
 use super::mmsg::{Peer, send_one};
 use super::observe::Observer;
-use crate::membership::Change;
+use crate::membership::{Change, MemberName, PoolHandle};
 use crate::query::Transport;
 use crate::store::{Store, StoreError};
 use crate::update::{Clock, Handled, Registrar, Request};
@@ -50,6 +51,8 @@ pub struct Job {
     pub message: Box<[u8]>,
     /// Who sent it.
     pub source: SocketAddr,
+    /// When, monotonic milliseconds.
+    pub received_ms: u64,
     /// Where the reply goes.
     pub reply_to: ReplyTo,
 }
@@ -125,17 +128,21 @@ pub struct GroupCommit<S> {
     registrar: Registrar,
     store: S,
     observer: Observer,
-    /// Expired and lapsed, published but not stored. No longer than the members have records: whatever joins or grows
-    /// needs a commit, and that takes all of these along.
-    unsaved: Vec<Change>,
+    /// What has happened and the store does not know, the last of each member: expired, lapsed, or taken back after a commit
+    /// that may have reached the disk. No more than members that were on the roll when the disk last worked, and those who
+    /// tried to join since.
+    unsaved: HashMap<(PoolHandle, MemberName), Change>,
     /// When to store them at the latest.
     store_at_ms: u64,
+    /// After a failed commit, when to try again: each attempt reads the whole store.
+    retry_at_ms: u64,
 }
 
 impl<S: Commit> GroupCommit<S> {
-    /// Nothing judged yet.
-    pub fn new(registrar: Registrar, store: S, observer: Observer) -> Self {
-        GroupCommit { registrar, store, observer, unsaved: Vec::new(), store_at_ms: 0 }
+    /// Nothing judged yet; `restored` came back from the store and is published.
+    pub fn new(registrar: Registrar, store: S, observer: Observer, restored: &[Change]) -> Self {
+        restored.iter().for_each(|change| observer.change(change));
+        GroupCommit { registrar, store, observer, unsaved: HashMap::new(), store_at_ms: 0, retry_at_ms: 0 }
     }
 
     /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
@@ -157,37 +164,39 @@ impl<S: Commit> GroupCommit<S> {
                 tick_ms = if more { now_ms } else { now_ms + TICK_MS };
             }
         }
+        self.retry_at_ms = 0;
         self.store_unsaved(clock::now_ms());
     }
 
     /// Judges a group of jobs, commits and publishes what they changed, and replies to each.
     fn serve(&mut self, group: impl Iterator<Item = Job>, clock: Clock) {
-        let mut changes = Vec::new();
-        let mut judged = Vec::new();
-        for Job { message, source, reply_to } in group {
+        let (mut published, mut changes, mut judged) = (Vec::new(), Vec::new(), Vec::new());
+        for Job { message, source, received_ms, reply_to } in group {
             let request = Request { message: &message, source: source.ip(), transport: reply_to.transport() };
-            let mut handled = self.registrar.handle(&request, clock);
+            let mut handled = self.registrar.handle(&request, Clock { now_ms: received_ms, ..clock });
             self.observer.update(source, &handled, clock.now_ms);
             let start = changes.len();
-            changes.append(&mut handled.changes);
+            // An expiry that a message brought to light stands, whatever becomes of the message.
+            let (facts, own): (Vec<_>, Vec<_>) = handled.changes.drain(..).partition(Change::is_fact);
+            self.leave_unsaved(&facts, clock.now_ms);
+            published.extend(facts);
+            changes.extend(own);
             judged.push(Judged { reply_to, handled, changes: start..changes.len(), stands: true });
         }
         if changes.iter().any(Change::is_durable) && !self.commit(&changes, clock.now_ms) {
-            mark_what_falls(&mut judged, &changes);
-            let fallen = judged.iter().filter(|job| !job.stands).flat_map(|job| job.changes.clone());
-            let undone: Vec<_> = fallen.filter_map(|place| changes.get(place)).collect();
-            self.registrar.undo(&undone);
+            let stands = mark_what_falls(&mut judged, &changes);
+            let fallen = changes.iter().zip(&stands).filter(|(_, stands)| !**stands);
+            let fallen: Vec<_> = fallen.map(|(change, _)| change).collect();
+            self.registrar.undo(&fallen);
+            let reversed: Vec<_> = fallen.iter().rev().map(|change| change.reversed()).collect();
+            self.leave_unsaved(&reversed, clock.now_ms);
+            let mut stands = stands.into_iter();
+            changes.retain(|_| stands.next().unwrap_or(true));
         }
-        // What was undone is published too: its leases were touched, and an answer may have seen them.
-        self.publish(&changes, clock.now_ms);
+        published.append(&mut changes);
+        self.publish(&published, clock.now_ms);
+        published.iter().for_each(|change| self.observer.change(change));
         for job in judged {
-            if job.stands {
-                changes
-                    .get(job.changes)
-                    .into_iter()
-                    .flatten()
-                    .for_each(|change| self.observer.change(change));
-            }
             let reply = job.handled.reply.as_ref().map(|plan| plan.finish(job.stands, clock.wall_s));
             if !job.reply_to.send(reply) {
                 self.observer.reply_lost();
@@ -197,16 +206,11 @@ impl<S: Commit> GroupCommit<S> {
 
     /// Lets due leases run out. Whether more may be due now.
     fn tick(&mut self, now_ms: u64) -> bool {
-        let (mut changes, looked_at) = self.registrar.expire(now_ms, EXPIRE_SLICE);
+        let (changes, looked_at) = self.registrar.expire(now_ms, EXPIRE_SLICE);
         let more = looked_at >= EXPIRE_SLICE;
-        if !changes.is_empty() {
-            self.publish(&changes, now_ms);
-            changes.iter().for_each(|change| self.observer.change(change));
-            if self.unsaved.is_empty() {
-                self.store_at_ms = now_ms + STORE_DELAY_MS;
-            }
-            self.unsaved.append(&mut changes);
-        }
+        self.publish(&changes, now_ms);
+        changes.iter().for_each(|change| self.observer.change(change));
+        self.leave_unsaved(&changes, now_ms);
         if now_ms >= self.store_at_ms {
             self.store_unsaved(now_ms);
         }
@@ -216,12 +220,19 @@ impl<S: Commit> GroupCommit<S> {
 
     /// Makes changes visible.
     fn publish(&mut self, changes: &[Change], now_ms: u64) {
-        if changes.is_empty() {
-            return;
-        }
         if let Err(error) = self.registrar.publish(changes, now_ms) {
             // Every name in a change was read from a message, so this is ours.
             error!(%error, "a pool could not be published; please report this with the log");
+        }
+    }
+
+    /// Remembers what the store has yet to learn.
+    fn leave_unsaved(&mut self, changes: &[Change], now_ms: u64) {
+        if self.unsaved.is_empty() {
+            self.store_at_ms = now_ms + STORE_DELAY_MS;
+        }
+        for change in changes.iter().filter(|change| change.is_durable()) {
+            self.unsaved.insert((Arc::clone(&change.pool), change.name.clone()), change.clone());
         }
     }
 
@@ -233,7 +244,10 @@ impl<S: Commit> GroupCommit<S> {
 
     /// Commits what is unsaved and what of `changes` must last. Whether it is on disk.
     fn commit(&mut self, changes: &[Change], now_ms: u64) -> bool {
-        let all = self.unsaved.iter().chain(changes).filter(|change| change.is_durable());
+        if now_ms < self.retry_at_ms {
+            return false;
+        }
+        let all = self.unsaved.values().chain(changes).filter(|change| change.is_durable());
         match self.store.commit(all, &self.registrar.serials()) {
             Ok(()) => {
                 self.unsaved.clear();
@@ -242,6 +256,7 @@ impl<S: Commit> GroupCommit<S> {
             }
             Err(error) => {
                 self.store_at_ms = now_ms + STORE_DELAY_MS;
+                self.retry_at_ms = self.store_at_ms;
                 self.observer.commit_failed(&error, now_ms);
                 false
             }
@@ -250,17 +265,20 @@ impl<S: Commit> GroupCommit<S> {
 }
 
 /// Marks the jobs that cannot stand without the commit: those with changes that must last, and whatever came after them
-/// for the same member, which has lost its ground.
-fn mark_what_falls(judged: &mut [Judged], changes: &[Change]) {
+/// for the same member, which has lost its ground. Returns which of the changes stand.
+fn mark_what_falls(judged: &mut [Judged], changes: &[Change]) -> Vec<bool> {
     let mut fallen = HashSet::new();
+    let mut stands = vec![true; changes.len()];
     for job in judged {
         let own = changes.get(job.changes.clone()).unwrap_or_default();
         let member = |change: &Change| (Arc::clone(&change.pool), change.name.clone());
         if own.iter().any(|change| change.is_durable() || fallen.contains(&member(change))) {
             fallen.extend(own.iter().map(member));
             job.stands = false;
+            stands.get_mut(job.changes.clone()).unwrap_or_default().fill(false);
         }
     }
+    stands
 }
 
 #[cfg(test)]
@@ -314,7 +332,7 @@ mod tests {
     fn desk(store: &FakeStore) -> (GroupCommit<FakeStore>, Arc<Counters>) {
         let counters = Arc::new(Counters::new(0));
         let observer = Observer::new(Arc::clone(&counters));
-        (GroupCommit::new(registrar(), store.clone(), observer), counters)
+        (GroupCommit::new(registrar(), store.clone(), observer, &[]), counters)
     }
 
     /// Serves the messages as one group at `now_ms`; the RCODEs of the replies, in order.
@@ -323,6 +341,7 @@ mod tests {
         let group = messages.iter().map(|message| Job {
             message: message.as_slice().into(),
             source: ([127, 0, 0, 1], 4_000).into(),
+            received_ms: now_ms,
             reply_to: ReplyTo::Tcp(to_client.clone()),
         });
         desk.serve(group, Clock { now_ms, wall_s: 1_800_000_000 });
@@ -361,7 +380,11 @@ mod tests {
         );
         store.fill(false);
         assert_eq!(serve(&mut desk, 3_000, &[registration("m2")]), [Rcode::NOERROR]);
-        assert_eq!(store.causes(), [Cause::Joined; 2], "m2 joins again, it does not renew");
+        assert_eq!(
+            store.causes(),
+            [Cause::Joined, Cause::Changed, Cause::Joined],
+            "m2's join is taken back in case the disk has it; then m2 joins again, it does not renew"
+        );
     }
 
     #[test]
@@ -415,7 +438,9 @@ mod tests {
         let (to_client, mut replies) = mpsc::channel(1);
         let source = ([127, 0, 0, 1], 4_000).into();
         let reply_to = ReplyTo::Tcp(to_client);
-        queue.send(Job { message: registration("m2").into(), source, reply_to }).unwrap();
+        queue
+            .send(Job { message: registration("m2").into(), source, received_ms: 30_000, reply_to })
+            .unwrap();
         drop(queue);
         desk.run(&jobs);
         assert!(replies.try_recv().unwrap().is_some());

@@ -247,8 +247,9 @@ impl Connection {
             return Ok(());
         }
         let reply_to = ReplyTo::Tcp(self.to_here.clone());
-        if self.shared.jobs.try_send(Job { message: message.into(), source: self.source, reply_to }).is_err()
-        {
+        let received_ms = clock::now_ms();
+        let job = Job { message: message.into(), source: self.source, received_ms, reply_to };
+        if self.shared.jobs.try_send(job).is_err() {
             self.tally.count(Event::QueueFull, 1);
             return Err(Closed::Busy);
         }
@@ -314,7 +315,8 @@ impl Answerer {
         let zones = shared.zones.load();
         let reading = query::read(&zones, message, &mut self.question);
         let Answerer { question, scratch, out } = self;
-        let context = Context { zones: &zones, transport: Transport::Tcp, now_ms: clock::now_ms() };
+        let context =
+            Context { zones: &zones, transport: Transport::Tcp, now_ms: clock::now_ms(), reserved: 0 };
         query::answer(&context, question, reading, message, scratch, out)
     }
 }

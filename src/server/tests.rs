@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::{Commit, ServeError, Server, Settings, udp};
+use super::{Commit, Desk, Listeners, ServeError, Server, Settings, udp};
 use crate::membership::{Cause, Change, LeaseRules};
 use crate::policy::{Policy, Shown};
 use crate::security::{Grant, Grants, Keyring, PoolPattern};
 use crate::update::{Limits, Registrar, ZoneInput};
 use crate::wire::{Name, Rcode};
-use crate::zone::{PoolSettings, ZoneSet, ZoneSettings, file};
+use crate::zone::{PoolSettings, ZoneSettings, file};
 
 const QUESTION: &[u8] =
     b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04none\x04test\x00\x00\x01\x00\x01";
@@ -96,15 +96,16 @@ fn start(listen: &[&str]) -> (Server, FakeStore) {
     start_with(&settings(listen))
 }
 
-fn zones_and_registrar() -> (Arc<ArcSwap<ZoneSet>>, Registrar) {
+fn try_start(settings: &Settings, store: &FakeStore) -> Result<Server, ServeError> {
     let registrar = registrar();
-    (Arc::new(ArcSwap::new(Arc::clone(registrar.published()))), registrar)
+    let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
+    let desk = Desk { registrar, store: store.clone(), restored: Vec::new() };
+    Server::start(settings, Listeners::bind(settings)?, zones, desk)
 }
 
 fn start_with(settings: &Settings) -> (Server, FakeStore) {
     let store = FakeStore::default();
-    let (zones, registrar) = zones_and_registrar();
-    let server = Server::start(settings, zones, registrar, store.clone()).unwrap();
+    let server = try_start(settings, &store).unwrap();
     (server, store)
 }
 
@@ -282,10 +283,7 @@ fn a_stop_finishes_what_was_asked_and_frees_the_port() {
 fn addresses_that_cannot_be_had_are_named() {
     let (server, store) = start(&["127.0.0.1:0"]);
     let address = server.addresses()[0];
-    let fail = |listen: &str| {
-        let (zones, registrar) = zones_and_registrar();
-        Server::start(&settings(&[listen]), zones, registrar, store.clone()).err().unwrap()
-    };
+    let fail = |listen: &str| try_start(&settings(&[listen]), &store).err().unwrap();
     assert!(
         matches!(fail(&address.to_string()), ServeError::InUse { address: named, transport: "TCP" } if named == address)
     );

@@ -99,7 +99,8 @@ impl Worker {
     /// Reads, answers and sends one batch. One view of the zones and one reading of the clock serve all of it.
     fn serve(&mut self, received: usize) {
         let zones = self.shared.zones.load();
-        let context = Context { zones: &zones, transport: Transport::Udp, now_ms: clock::now_ms() };
+        let context =
+            Context { zones: &zones, transport: Transport::Udp, now_ms: clock::now_ms(), reserved: 0 };
         self.readings.clear();
         for (i, question) in self.questions.iter_mut().enumerate().take(received) {
             self.readings.push(query::read(&zones, self.batch.request(i), question));
@@ -112,7 +113,7 @@ impl Worker {
                     self.batch.set_reply(i, len);
                     Event::Answered(answered)
                 }
-                Outcome::Registrar => hand_over(&self.shared, &self.socket, &self.batch, i),
+                Outcome::Registrar => hand_over(&self.shared, &self.socket, &self.batch, i, context.now_ms),
                 Outcome::Silence => Event::Silent,
             };
             self.tally.count(event, 1);
@@ -127,11 +128,12 @@ impl Worker {
 
 /// Copies datagram `i` into the registrar's queue. A full queue drops it: the client repeats an UPDATE that is not
 /// answered, and by then the queue is shorter.
-fn hand_over(shared: &Shared, socket: &Arc<UdpSocket>, batch: &Batch, i: usize) -> Event {
+fn hand_over(shared: &Shared, socket: &Arc<UdpSocket>, batch: &Batch, i: usize, received_ms: u64) -> Event {
     let Some(&peer) = batch.peer(i) else { return Event::Silent };
     let job = Job {
         message: batch.request(i).into(),
         source: peer.address(),
+        received_ms,
         reply_to: ReplyTo::Udp { socket: Arc::clone(socket), peer },
     };
     match shared.jobs.try_send(job) {

@@ -44,14 +44,8 @@ pub(super) fn member(heard_run: u32) -> Member {
 }
 
 pub(super) fn change(name: &str, cause: Cause, before: Option<Member>, after: Option<Member>) -> Change {
-    Change {
-        pool: b"\x03web\x04pool\x07example\x00".as_slice().into(),
-        name: name.as_bytes().into(),
-        cause,
-        before: before.map(Arc::new),
-        after: after.map(Arc::new),
-        before_ends_ms: 0,
-    }
+    let pool = b"\x03web\x04pool\x07example\x00".as_slice().into();
+    Change::of(pool, name.as_bytes().into(), cause, before.map(Arc::new), after.map(Arc::new))
 }
 
 pub(super) fn joined(name: &str, heard_run: u32) -> Change {

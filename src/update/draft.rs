@@ -1,7 +1,7 @@
 //! A message's net result: each member that it touches is drafted, every record is tried on the draft, and only what
 //! stands at the end counts. So delete-then-add is a heartbeat, or a change of address, and never a leave and a join.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::message::Command;
 use super::names::{Target, address_label, classify, member_of};
 use super::{Refusal, Sent};
 use crate::membership::{Address, Attributes, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Roll, Service};
-use crate::security::Grants;
-use crate::wire::{LeaseOption, Rtype, lower, name_text};
+use crate::security::{Grant, Grants};
+use crate::wire::{LeaseOption, Rtype, label_text, lower, name_text};
 use crate::zone::Publisher;
 
 /// Most addresses of a member.
@@ -33,7 +33,16 @@ pub(super) struct Plan {
     /// The lease granted, milliseconds; the least of all, if pools differ. `None` if nothing was renewed.
     pub lease_ms: Option<u32>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
-    pub ignored: Vec<BadAttribute>,
+    pub ignored: Vec<Ignored>,
+}
+
+/// An attribute that a heartbeat had wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of pool {}: {bad}", label_text(name), name_text(pool))]
+pub struct Ignored {
+    pool: Box<[u8]>,
+    name: MemberName,
+    bad: BadAttribute,
 }
 
 /// The drafts of one message.
@@ -72,19 +81,55 @@ impl<'a> Drafts<'a> {
         self.drafts.entry((pool, name)).or_insert_with_key(|(pool, name)| Draft::of(roll, pool, name, now_ms))
     }
 
-    /// Members of a pool that the sender owns, for deletions of what several members share.
-    fn own_members(&self, pool: &PoolHandle) -> Result<Vec<MemberName>, Refusal> {
-        let grant = self.grants.find(&self.sent.sender, self.sent.source, &self.pool_text(pool), &[])?;
-        let owner = grant.owner(&self.sent.sender, self.sent.source);
-        let own = self.roll.members(pool).filter(|(_, entry)| entry.member.owner == owner);
-        Ok(own.map(|(name, _)| name.clone()).collect())
+    /// The grant under which the sender may do something to a member that has these addresses. One that covers them all
+    /// comes first; an address that stands already and is in no grant does not keep its member from leaving.
+    fn grant(&self, pool: &[u8], addresses: &[IpAddr], named: &[IpAddr]) -> Result<&'a Grant, Refusal> {
+        let Sent { sender, source } = self.sent;
+        let text = self.pool_text(pool);
+        let all = self.grants.find(sender, *source, &text, addresses);
+        Ok(all.or_else(|_| self.grants.find(sender, *source, &text, named))?)
     }
 
-    /// The member of a pool that has this address, or the name that it gets by it.
+    /// Members of a pool as they stand after the records before this one: those on the roll, and those drafted.
+    fn standing<'s>(&'s self, pool: &'s PoolHandle) -> impl Iterator<Item = (&'s MemberName, &'s Member)> {
+        let now_ms = self.now_ms;
+        let key = move |name: &MemberName| (PoolHandle::clone(pool), name.clone());
+        let on_roll = self.roll.members(pool).filter(move |(name, entry)| {
+            entry.member.ends_ms(entry.ends_ms(self.roll.leases())) > now_ms
+                && !self.drafts.contains_key(&key(name))
+        });
+        let drafted = self.drafts.iter().filter(move |((drafted, _), _)| drafted == pool);
+        on_roll
+            .map(|(name, entry)| (name, entry.member.as_ref()))
+            .chain(drafted.map(|((_, name), draft)| (name, &draft.member)))
+    }
+
+    /// Members of a pool that the sender owns, for deletions of what several members share.
+    fn own_members(&self, pool: &PoolHandle) -> Result<Vec<MemberName>, Refusal> {
+        self.grant(pool, &[], &[])?;
+        let is_own = |member: &Member| {
+            // Drafted just now, by the sender.
+            member.owner.is_empty()
+                || self.grant(pool, &ips(member), &[]).is_ok_and(|grant| self.owner(grant) == member.owner)
+        };
+        Ok(self.standing(pool).filter(|(_, member)| is_own(member)).map(|(name, _)| name.clone()).collect())
+    }
+
+    fn owner(&self, grant: &Grant) -> Box<str> {
+        grant.owner(&self.sent.sender, self.sent.source)
+    }
+
+    /// The member of a pool that has this address, or the name that it gets by it. The name is tried first: for a heartbeat
+    /// in the short form nobody else is looked at.
     fn member_at(&self, pool: &PoolHandle, ip: IpAddr) -> MemberName {
         let has_it = |member: &Member| member.addresses.iter().any(|address| address.ip == ip);
-        let known = self.roll.members(pool).find(|(_, entry)| has_it(&entry.member));
-        known.map_or_else(|| address_label(ip), |(name, _)| name.clone())
+        let label = address_label(ip);
+        let draft = || Draft::of(self.roll, pool, &label, self.now_ms);
+        if !self.drafts.contains_key(&(PoolHandle::clone(pool), label.clone())) && has_it(&draft().member) {
+            return label;
+        }
+        let known = self.standing(pool).find(|(_, member)| has_it(member)).map(|(name, _)| name.clone());
+        known.unwrap_or(label)
     }
 
     /// The pool's name as grants spell it: relative to the zone, without a closing dot.
@@ -204,11 +249,15 @@ impl<'a> Drafts<'a> {
     /// one; `run` the server's run.
     pub fn finish(mut self, wish: Option<LeaseOption>, run: u32) -> Result<Plan, Refusal> {
         let mut plan = Plan { verdicts: Vec::new(), lease_ms: None, ignored: Vec::new() };
-        for ((pool, name), draft) in std::mem::take(&mut self.drafts) {
-            let text = self.pool_text(&pool);
-            let grant =
-                self.grants.find(&self.sent.sender, self.sent.source, &text, &draft.named_addresses)?;
-            let owner = grant.owner(&self.sent.sender, self.sent.source);
+        self.check_services()?;
+        for ((pool, name), mut draft) in std::mem::take(&mut self.drafts) {
+            draft.forget_what_fell();
+            let stands_at = match &draft.before {
+                Some((before, _)) if draft.member.addresses.is_empty() => ips(before),
+                _ => ips(&draft.member),
+            };
+            let grant = self.grant(&pool, &stands_at, &draft.named_addresses)?;
+            let owner = self.owner(grant);
             if let Some((before, _)) = &draft.before
                 && before.owner != owner
                 && !grant.admin
@@ -223,19 +272,38 @@ impl<'a> Drafts<'a> {
                 Some(0) => 0,
                 _ => settings.leases.grant(wish_s.map(|seconds| u64::from(seconds) * 1000)),
             };
-            for (service, _) in &draft.named_services {
-                if !self.publisher.may_offer(&pool, service, self.roll) {
-                    let most = Publisher::SERVICES_MAX;
-                    return Err(Refusal::Limit(format!("pool {text} offers its limit of {most} services")));
-                }
-            }
-            if draft.names_any() {
-                plan.lease_ms = Some(plan.lease_ms.map_or(lease_ms, |least| least.min(lease_ms)));
-            }
             let registration = Registration { owner, lease_ms, run, now_ms: self.now_ms };
-            plan.verdicts.extend(draft.judge(pool, name, &registration, &mut plan.ignored)?);
+            let names_any = draft.names_any();
+            if let Some(verdict) = draft.judge(pool, name, &registration, &mut plan.ignored)? {
+                if names_any && verdict.keep.is_some() {
+                    plan.lease_ms = Some(plan.lease_ms.map_or(lease_ms, |least_ms| least_ms.min(lease_ms)));
+                }
+                plan.verdicts.push(verdict);
+            }
         }
         Ok(plan)
+    }
+
+    /// A pool offers so many services and no more. Only a message that brings a new one is looked at.
+    fn check_services(&self) -> Result<(), Refusal> {
+        let named = |draft: &'_ Draft| {
+            draft.named_services.iter().map(|(service, _)| service.clone()).collect::<Vec<_>>()
+        };
+        let mut pools = BTreeSet::new();
+        for ((pool, _), draft) in &self.drafts {
+            if named(draft).iter().any(|service| !self.publisher.knows_service(pool, service)) {
+                pools.insert(pool);
+            }
+        }
+        for pool in pools {
+            let services = self.standing(pool).flat_map(|(_, member)| &member.services);
+            let offered: BTreeSet<&[u8]> = services.map(|offer| offer.service.as_ref()).collect();
+            if offered.len() > Publisher::SERVICES_MAX {
+                let (pool, most) = (name_text(pool), Publisher::SERVICES_MAX);
+                return Err(Refusal::Limit(format!("pool {pool} may offer {most} services")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -250,7 +318,8 @@ struct Registration {
 impl Draft {
     /// A draft of a member as it stands at `now_ms`, whatever the roll's wheel has got to.
     fn of(roll: &Roll, pool: &[u8], name: &[u8], now_ms: u64) -> Self {
-        let standing = roll.find(pool, name).map(|entry| (Arc::clone(&entry.member), roll.ends_ms(entry)));
+        let standing =
+            roll.find(pool, name).map(|entry| (Arc::clone(&entry.member), entry.ends_ms(roll.leases())));
         let before = standing.filter(|(member, ends_ms)| member.ends_ms(*ends_ms) > now_ms);
         let member = match &before {
             Some((member, _)) => member.without_lapsed(now_ms),
@@ -272,6 +341,15 @@ impl Draft {
             named_attributes: false,
             ignored: Vec::new(),
         }
+    }
+
+    /// What a later record of the message deleted again was not named: only the net result counts.
+    fn forget_what_fell(&mut self) {
+        let member = &self.member;
+        self.named_addresses.retain(|ip| member.addresses.iter().any(|address| address.ip == *ip));
+        self.named_services.retain(|(service, port)| {
+            member.services.iter().any(|offer| (&offer.service, offer.port) == (service, *port))
+        });
     }
 
     fn names_any(&self) -> bool {
@@ -358,7 +436,7 @@ impl Draft {
         pool: PoolHandle,
         name: MemberName,
         registration: &Registration,
-        ignored: &mut Vec<BadAttribute>,
+        ignored: &mut Vec<Ignored>,
     ) -> Result<Option<Verdict>, Refusal> {
         let leaves = self.member.addresses.is_empty() || (self.names_any() && registration.lease_ms == 0);
         if self.before.is_none() {
@@ -378,7 +456,15 @@ impl Draft {
             }
             self.member.owner = registration.owner.clone();
         }
-        ignored.append(&mut self.ignored);
+        ignored.extend(self.ignored.drain(..).map(|bad| Ignored {
+            pool: pool.as_ref().into(),
+            name: name.clone(),
+            bad,
+        }));
+        // A deletion of what was not there touches nobody.
+        if self.before.as_ref().is_some_and(|(before, _)| **before == self.member && !self.names_any()) {
+            return Ok(None);
+        }
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
         Ok(Some(Verdict { pool, name, keep }))
     }
@@ -445,6 +531,10 @@ impl Srv {
         let stranger = || Refusal::SrvTarget { pool: pool.as_ref().into(), target: self.target.clone() };
         member_of(pool, &self.target).ok_or_else(stranger)
     }
+}
+
+fn ips(member: &Member) -> Vec<IpAddr> {
+    member.addresses.iter().map(|address| address.ip).collect()
 }
 
 /// The address in A or AAAA rdata.

@@ -63,8 +63,6 @@ impl Command {
 pub(super) struct Outline {
     /// ZNAME in lower-case wire form.
     pub zone: Box<[u8]>,
-    /// Where the octets after the zone section start.
-    pub zone_end: usize,
     prerequisites: u16,
     updates: Vec<RawRecord>,
     /// The OPT record, if there was one.
@@ -107,7 +105,7 @@ impl Outline {
         if at != message.len() {
             return Err(WireError::Trailing { octets: message.len() - at }.into());
         }
-        Ok(Outline { zone: lower(zone.as_slice()), zone_end, prerequisites, updates, edns })
+        Ok(Outline { zone: lower(zone.as_slice()), prerequisites, updates, edns })
     }
 
     /// The lease that the client asks for (RFC 9664).
@@ -127,7 +125,7 @@ impl Outline {
     fn command(&self, message: &[u8], record: &RawRecord) -> Result<Command, Refusal> {
         let (name, _) = name_in_message(message, record.start)?;
         let name = lower(name.as_slice());
-        if !name.ends_with(&self.zone) || !super::names::is_below(&name, &self.zone) {
+        if !super::names::is_below(&name, &self.zone) {
             return Err(Refusal::NotZone { name });
         }
         let rtype = record.rtype;

@@ -19,6 +19,7 @@ mod registrar;
 mod reply;
 
 pub use attributes::BadAttribute;
+pub use draft::Ignored;
 pub use refusal::Refusal;
 pub use registrar::{Clock, Handled, Limits, Registrar, Request, Sent, ZoneInput};
 pub use reply::ReplyPlan;

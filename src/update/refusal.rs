@@ -32,6 +32,12 @@ pub enum Refusal {
         /// Class.
         class: Class,
     },
+    /// An EDNS version above 0 (RFC 6891 section 6.1.3).
+    #[error("EDNS version {version}; only 0 is spoken here")]
+    EdnsVersion {
+        /// The version.
+        version: u8,
+    },
     /// A zone that is not ours (RFC 2136 section 3.1.2).
     #[error("not authoritative for zone {}", name_text(zone))]
     NotAuth {
@@ -134,6 +140,8 @@ impl Refusal {
             | Refusal::ZoneSection
             | Refusal::TooManyRecords { .. }
             | Refusal::BadUpdateRecord { .. } => Rcode::FORMERR,
+            // BADVERS is 16: its lower four bits are 0, the OPT record has the others.
+            Refusal::EdnsVersion { .. } => Rcode::NOERROR,
             Refusal::NotAuth { .. } => Rcode::NOTAUTH,
             Refusal::NotZone { .. } => Rcode::NOTZONE,
             Refusal::Tsig(failure) => failure.rcode(),

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use super::draft::{Drafts, Plan, Verdict};
 use super::message::Outline;
 use super::reply::{ReplyPlan, Signature};
-use super::{BadAttribute, Refusal};
+use super::{Ignored, Refusal};
 use crate::membership::{Cause, Change, Member, PoolHandle, Roll};
 use crate::query::{self, Context, Outcome, Scratch, Transport};
 use crate::security::{Grants, Keyring, Sender};
 use crate::wire::tsig::{self, TsigRecord};
-use crate::wire::{
-    FLAG_TC, HEADER_LEN, Header, NameHasher, Opcode, OptRecord, Question, UDP_PAYLOAD_MAX, WireError,
-};
+use crate::wire::{Header, NameHasher, Opcode, Question, WireError};
 use crate::zone::file::ZoneRecords;
 use crate::zone::{Publisher, RotorIds, ZoneSet, ZoneSettings};
 
 /// How often pools that nobody uses are looked for, milliseconds.
 const FORGET_EVERY_MS: u64 = 60_000;
+
+/// How far serials may run ahead of the store. Expired members leave the answers up to a second before it knows, and each
+/// sweep moves the serial: at a hundred sweeps a second this is ten times what a crash can forget.
+const SERIALS_RESERVED: u32 = 1_000;
 
 /// A message for the registrar.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +61,7 @@ pub struct Handled {
     /// Why it was refused, in words.
     pub refusal: Option<String>,
     /// Attributes that were wrong in a heartbeat, and ignored.
-    pub ignored: Vec<BadAttribute>,
+    pub ignored: Vec<Ignored>,
     /// The reply; `None` if the message deserves none.
     pub reply: Option<ReplyPlan>,
 }
@@ -149,13 +151,11 @@ impl Registrar {
         self.roll.len()
     }
 
-    /// Each zone's apex in lower-case wire form, and its serial: what the store keeps beside the changes.
+    /// Each zone's apex in lower-case wire form, and a serial that no SOA says before the next commit: what the store keeps,
+    /// and a restart begins with.
     pub fn serials(&self) -> Vec<(Box<[u8]>, u32)> {
-        self.zones
-            .iter()
-            .map(|(publisher, _)| publisher.zone())
-            .map(|zone| (zone.apex().into(), zone.serial()))
-            .collect()
+        let zones = self.zones.iter().map(|(publisher, _)| publisher.zone());
+        zones.map(|zone| (zone.apex().into(), zone.serial().wrapping_add(SERIALS_RESERVED))).collect()
     }
 
     /// Brings a member back that the store held, with the grace that it has left. `None` if no zone has its pool any more,
@@ -169,31 +169,17 @@ impl Registrar {
         now_ms: u64,
     ) -> Option<Change> {
         let at = self.zone_of(pool)?;
-        let (publisher, _) = self.zones.get(at)?;
-        if (publisher.pool(pool).is_none() && !publisher.may_create(pool)) || !self.claim(at, pool, now_ms) {
+        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
+        let (publisher, _) = self.zones.get_mut(at)?;
+        if publisher.pool(pool).is_none() && (!publisher.may_create(pool) || known >= self.pools_max) {
             return None;
         }
+        publisher.claim(pool, &mut self.rotors, now_ms);
         self.roll.put(pool, name, member, now_ms + u64::from(grace_ms), true).ok()
     }
 
     fn zone_of(&self, name: &[u8]) -> Option<usize> {
         self.zones.iter().position(|(publisher, _)| super::names::is_below(name, publisher.zone().apex()))
-    }
-
-    /// Makes room for a pool that is about to have a member. `false` if the server knows its limit of pools.
-    #[must_use]
-    fn claim(&mut self, at: usize, pool: &PoolHandle, now_ms: u64) -> bool {
-        if self.zones.get(at).is_some_and(|(publisher, _)| publisher.pool(pool).is_some()) {
-            return true;
-        }
-        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
-        match self.zones.get_mut(at) {
-            Some((publisher, _)) if known < self.pools_max => {
-                publisher.claim(pool, &mut self.rotors, now_ms);
-                true
-            }
-            _ => false,
-        }
     }
 
     /// Judges one message and applies it to the roll.
@@ -203,7 +189,7 @@ impl Registrar {
         let Some(header) = Header::read(request.message).filter(|header| !header.is_response()) else {
             return handled;
         };
-        let mut plan = ReplyPlan::new(header);
+        let mut plan = ReplyPlan::new(header, request);
         let result = self.authenticate(request, clock).and_then(|(sent, signature)| {
             if let Sender::Key(key) = &sent.sender {
                 handled.key = Some(Arc::clone(key));
@@ -244,32 +230,61 @@ impl Registrar {
     ) -> Result<(), Refusal> {
         let message = request.message;
         let outline = Outline::read(message, &plan.header)?;
-        plan.zone_section = message.get(HEADER_LEN..outline.zone_end).unwrap_or_default().to_vec();
-        plan.opt = outline.edns.as_ref().map(|_| OptRecord::default());
-        if outline.edns.as_ref().is_some_and(|edns| edns.version != 0) {
-            plan.opt = Some(OptRecord { extended_rcode: OptRecord::BADVERS, ..OptRecord::default() });
-            return Ok(());
+        if let Some(version) = outline.edns.as_ref().map(|edns| edns.version).filter(|&version| version != 0)
+        {
+            return Err(Refusal::EdnsVersion { version });
         }
         let is_it = |publisher: &Publisher| *publisher.zone().apex() == *outline.zone;
         let found = self.zones.iter().enumerate().find(|(_, (publisher, _))| is_it(publisher));
         let Some((at, (publisher, grants))) = found else {
             return Err(Refusal::NotAuth { zone: outline.zone });
         };
+        grants.admit(&sent.sender, sent.source)?;
         let wish = outline.lease(message)?;
         let commands = outline.commands(message)?;
+        // A name that lies in the zone may lie in one below it that is served here too.
+        if let Some(stray) = commands.iter().find(|command| self.zone_of(command.name()) != Some(at)) {
+            return Err(Refusal::NotZone { name: stray.name().into() });
+        }
         let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, clock.now_ms);
         commands.iter().try_for_each(|command| drafts.apply(command))?;
         let Plan { verdicts, lease_ms, ignored } = drafts.finish(wish, self.run)?;
+        self.check_limits(at, &verdicts)?;
         if let Some(asked) = wish {
-            // Always acknowledged (RFC 9664); where nothing was renewed, with what was asked for.
-            plan.grant(asked, lease_ms.map_or(asked.lease_s, |lease_ms| lease_ms / 1000));
+            // Always acknowledged (RFC 9664); 0 where no lease runs on.
+            plan.grant(asked, lease_ms.map_or(0, |lease_ms| lease_ms / 1000));
         }
         handled.ignored = ignored;
         self.carry_out(at, verdicts, clock.now_ms, &mut handled.changes)
     }
 
-    /// Applies a plan that is allowed in all its parts. Only a limit of the server can still refuse it; then everything
-    /// is taken back.
+    /// Whether the server has room for everybody who joins, and for their pools.
+    fn check_limits(&self, at: usize, verdicts: &[Verdict]) -> Result<(), Refusal> {
+        let full = |full: String| Refusal::Limit(full);
+        let joins = verdicts.iter().filter(|verdict| verdict.keep.is_some());
+        let joins = joins.filter(|verdict| self.roll.find(&verdict.pool, &verdict.name).is_none());
+        let (mut joining, mut pools) = (0, BTreeSet::new());
+        for verdict in joins {
+            joining += 1;
+            let known =
+                self.zones.get(at).is_some_and(|(publisher, _)| publisher.pool(&verdict.pool).is_some());
+            if !known {
+                pools.insert(&verdict.pool);
+            }
+        }
+        if joining > 0 {
+            self.roll.room_for(joining).map_err(|error| full(error.to_string()))?;
+        }
+        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
+        if !pools.is_empty() && known + pools.len() > self.pools_max {
+            let most = self.pools_max;
+            let text = "pools; raise `limits.pools` in rollcall.toml";
+            return Err(full(format!("the server holds its limit of {most} {text}")));
+        }
+        Ok(())
+    }
+
+    /// Applies a plan that is allowed in all its parts and has room.
     fn carry_out(
         &mut self,
         at: usize,
@@ -277,50 +292,23 @@ impl Registrar {
         now_ms: u64,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refusal> {
-        let begun_with = changes.len();
-        for verdict in verdicts {
-            changes.extend(self.roll.settle(&verdict.pool, &verdict.name, now_ms));
-            let done = match verdict.keep {
-                None => Ok(self.roll.remove(&verdict.pool, &verdict.name, Cause::Deregistered)),
+        for Verdict { pool, name, keep } in verdicts {
+            changes.extend(self.roll.settle(&pool, &name, now_ms));
+            match keep {
+                None => changes.extend(self.roll.remove(&pool, &name, Cause::Deregistered)),
                 Some((member, ends_ms)) => {
-                    self.put(at, &verdict.pool, &verdict.name, member, ends_ms, now_ms).map(Some)
-                }
-            };
-            match done {
-                Ok(change) => changes.extend(change),
-                Err(refusal) => {
-                    // An expiry is a fact, whatever becomes of the message.
-                    let (facts, done): (Vec<_>, Vec<_>) = changes
-                        .drain(begun_with..)
-                        .partition(|change| matches!(change.cause, Cause::Expired | Cause::Lapsed));
-                    done.iter().rev().for_each(|change| self.roll.undo(change));
-                    changes.extend(facts);
-                    return Err(refusal);
+                    if let Some((publisher, _)) = self.zones.get_mut(at) {
+                        publisher.claim(&pool, &mut self.rotors, now_ms);
+                    }
+                    let put = self.roll.put(&pool, &name, member, ends_ms, false);
+                    changes.push(put.map_err(|full| Refusal::Limit(full.to_string()))?);
                 }
             }
         }
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        at: usize,
-        pool: &PoolHandle,
-        name: &[u8],
-        member: Member,
-        ends_ms: u64,
-        now_ms: u64,
-    ) -> Result<Change, Refusal> {
-        if !self.claim(at, pool, now_ms) {
-            let most = self.pools_max;
-            let text =
-                format!("the server holds its limit of {most} pools; raise `limits.pools` in rollcall.toml");
-            return Err(Refusal::Limit(text));
-        }
-        self.roll.put(pool, name, member, ends_ms, false).map_err(|full| Refusal::Limit(full.to_string()))
-    }
-
-    /// Answers a signed question: as if it were not, then signed. What does not fit beside the TSIG is truncated whole.
+    /// Answers a signed question: as if it were not, but with room for the TSIG.
     fn answer_signed(
         &mut self,
         request: &Request<'_>,
@@ -337,25 +325,16 @@ impl Registrar {
             place.copy_from_slice(&additionals.to_be_bytes());
         }
         let reading = query::read(&self.published, &unsigned, &mut self.question);
-        let context = Context { zones: &self.published, transport: request.transport, now_ms: clock.now_ms };
+        let reserved = plan.tsig.len();
+        let (transport, now_ms) = (request.transport, clock.now_ms);
+        let context = Context { zones: &self.published, transport, now_ms, reserved };
         let mut out = vec![0; usize::from(u16::MAX)];
         let outcome =
             query::answer(&context, &self.question, reading, &unsigned, &mut self.scratch, &mut out);
-        let Outcome::Reply(len, _) = outcome else { return Ok(()) };
-        out.truncate(len);
-        let most = match (request.transport, &self.question.edns) {
-            (Transport::Tcp, _) => usize::from(u16::MAX),
-            (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(UDP_PAYLOAD_MAX)),
-            (Transport::Udp, None) => 512,
-        };
-        if let Signature::Signer(signer) = &plan.tsig
-            && len + signer.tsig_len() > most
-        {
-            let mut reply = Header { counts: [0; 4], ..plan.header };
-            reply.flags = plan.header.response_flags() | FLAG_TC;
-            out = reply.octets().to_vec();
+        if let Outcome::Reply(len, _) = outcome {
+            out.truncate(len);
+            plan.answer = Some(out);
         }
-        plan.answer = Some(out);
         Ok(())
     }
 
@@ -372,7 +351,7 @@ impl Registrar {
         self.roll.expire(now_ms, limit)
     }
 
-    /// Makes changes visible: the view of each pool that they reshape, and each zone's serial, once.
+    /// Makes changes visible: the view of each pool that they reshape, the ends of their leases, and each zone's serial, once.
     pub fn publish(&mut self, changes: &[Change], now_ms: u64) -> Result<(), WireError> {
         let mut reshaped = std::mem::take(&mut self.undone);
         reshaped
@@ -388,17 +367,18 @@ impl Registrar {
                 publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)?;
             }
         }
+        // The views are in place: leases may end, and slots be used again.
+        changes.iter().for_each(|change| self.roll.release(change));
         for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
             publisher.bump_serial();
         }
         Ok(())
     }
 
-    /// Takes changes back that could not be stored; they come in the order in which they happened. The next
-    /// [`Registrar::publish`] makes it visible.
+    /// Takes changes back that could not be stored; they come in the order in which they happened, and are not published.
     pub fn undo(&mut self, changes: &[&Change]) {
         changes.iter().rev().for_each(|change| self.roll.undo(change));
-        // An undone renewal has made a lease shorter, which a view must learn though no record differs.
+        // A pool that was claimed for a join is given up again with the next publication.
         self.undone.extend(changes.iter().map(|change| Arc::clone(&change.pool)));
     }
 }

@@ -1,14 +1,20 @@
 //! The response to what the registrar handled, built when it is known whether the change was committed.
 
-use super::Refusal;
+use super::{Refusal, Request};
+use crate::query::Transport;
 use crate::wire::tsig::{Signer, TsigFailure};
-use crate::wire::{Header, LeaseOption, OptRecord, Rcode, Reply};
+use crate::wire::{
+    Edns, HEADER_LEN, Header, LeaseOption, OptRecord, Rcode, Reply, Rtype, UDP_PAYLOAD_MAX, read_record,
+    skip_name,
+};
 
 /// What a response will say.
 pub struct ReplyPlan {
     pub(super) header: Header,
-    /// The zone section as sent (RFC 2136 section 3.8 lets a response repeat it).
-    pub(super) zone_section: Vec<u8>,
+    /// The question or zone section as sent; RFC 2136 section 3.8 lets a response repeat it, and TSIG errors need it.
+    section: Vec<u8>,
+    /// Octets that the client takes.
+    size: usize,
     pub(super) rcode: Rcode,
     /// The OPT record, if the request had one.
     pub(super) opt: Option<OptRecord>,
@@ -27,14 +33,35 @@ pub(super) enum Signature {
     Failure(Box<TsigFailure>),
 }
 
+impl Signature {
+    /// Octets that it adds.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Signature::None => 0,
+            Signature::Signer(signer) => signer.tsig_len(),
+            Signature::Failure(failure) => failure.tsig_len(),
+        }
+    }
+}
+
 impl ReplyPlan {
-    /// A plan that says NOERROR.
-    pub(super) fn new(header: Header) -> Self {
+    /// A plan that says NOERROR, with as much of the request as can be read.
+    pub(super) fn new(header: Header, request: &Request<'_>) -> Self {
+        let message = request.message;
+        let section_end = if header.counts[0] == 1 { skip_name(message, HEADER_LEN).ok() } else { None };
+        let section = section_end.and_then(|end| message.get(HEADER_LEN..end + 4)).unwrap_or_default();
+        let edns = find_edns(message, &header, HEADER_LEN + section.len());
+        let size = match (request.transport, &edns) {
+            (Transport::Tcp, _) => usize::from(u16::MAX),
+            (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(UDP_PAYLOAD_MAX)),
+            (Transport::Udp, None) => 512,
+        };
         ReplyPlan {
             header,
-            zone_section: Vec::new(),
+            section: section.to_vec(),
+            size,
             rcode: Rcode::NOERROR,
-            opt: None,
+            opt: edns.map(|edns| OptRecord { dnssec_ok: edns.dnssec_ok, ..OptRecord::default() }),
             tsig: Signature::None,
             answer: None,
         }
@@ -43,8 +70,11 @@ impl ReplyPlan {
     /// Says why nothing was done; in words too if the request had an OPT.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         self.rcode = refusal.rcode();
-        if self.opt.is_some() {
-            self.opt = Some(OptRecord { error: Some(refusal.extended_error()), ..OptRecord::default() });
+        if let Some(opt) = &mut self.opt {
+            opt.error = Some(refusal.extended_error());
+            if matches!(refusal, Refusal::EdnsVersion { .. }) {
+                opt.extended_rcode = OptRecord::BADVERS;
+            }
         }
         if let Refusal::Tsig(failure) = refusal {
             self.tsig = Signature::Failure(failure);
@@ -54,9 +84,9 @@ impl ReplyPlan {
     /// Returns a granted lease (RFC 9664 section 5), in the size that was asked for. The name is its owner's for the lease
     /// and no longer, so KEY-LEASE is the lease.
     pub(super) fn grant(&mut self, asked: LeaseOption, lease_s: u32) {
-        let key_lease_s = asked.key_lease_s.map(|_| lease_s);
-        let lease = Some(LeaseOption { lease_s, key_lease_s });
-        self.opt = Some(OptRecord { lease, ..OptRecord::default() });
+        if let Some(opt) = &mut self.opt {
+            opt.lease = Some(LeaseOption { lease_s, key_lease_s: asked.key_lease_s.map(|_| lease_s) });
+        }
     }
 
     /// The response. `committed` is false if a change could not be stored: then it was taken back, and the response is
@@ -75,20 +105,35 @@ impl ReplyPlan {
     }
 
     fn build(&self, committed: bool) -> Vec<u8> {
-        // Header, a zone section of at most 259 octets, an OPT of under 300.
+        // Header, a section of at most 259 octets, an OPT of under 300.
         let mut buffer = [0; 1024];
-        let limit = buffer.len();
+        let limit = self.size.saturating_sub(self.tsig.len()).max(HEADER_LEN);
         let Some(mut reply) = Reply::new(&mut buffer, limit) else { return Vec::new() };
         let mut counts = [0; 4];
-        if !self.zone_section.is_empty() {
-            counts[0] = u16::from(reply.put(&self.zone_section));
+        if !self.section.is_empty() {
+            counts[0] = u16::from(reply.put(&self.section));
         }
-        let plain = OptRecord::default();
         if let Some(opt) = &self.opt {
-            counts[3] = u16::from(if committed { opt } else { &plain }.put(&mut reply));
+            // Words give way before the record does.
+            let plain = OptRecord { lease: None, error: None, ..opt.clone() };
+            let opt = if committed { opt } else { &plain };
+            counts[3] = u16::from(opt.put(&mut reply) || plain.put(&mut reply));
         }
         let rcode = if committed { self.rcode } else { Rcode::SERVFAIL };
         let len = reply.finish(&self.header, 0, rcode, counts);
         buffer.get(..len).unwrap_or_default().to_vec()
     }
+}
+
+/// The message's OPT record, if the records up to it can be read: a refusal of anything else is told in words then.
+fn find_edns(message: &[u8], header: &Header, mut at: usize) -> Option<Edns> {
+    let [_, prerequisites, updates, additionals] = header.counts.map(u32::from);
+    for number in 0..prerequisites + updates + additionals {
+        let record = read_record(message, at).ok()?;
+        if number >= prerequisites + updates && record.rtype == Rtype::OPT {
+            return Edns::read(message, &record).ok();
+        }
+        at = record.end();
+    }
+    None
 }

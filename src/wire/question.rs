@@ -28,7 +28,7 @@ pub enum Reading {
     Question,
     /// An UPDATE, or a message with a TSIG: the registrar's work.
     Registrar,
-    /// A reply with this RCODE and nothing else. The question is repeated if `end` says that one was read.
+    /// A reply that is a header with this RCODE, and an OPT if the message had one that could be read.
     Reply(Rcode),
     /// No reply: a response, or too short to have a header.
     Silence,
@@ -60,7 +60,13 @@ impl Question {
         match header.opcode() {
             Opcode::QUERY => {}
             Opcode::UPDATE => return Reading::Registrar,
-            _ => return Reading::Reply(Rcode::NOTIMP),
+            _ => {
+                // Read all the same, for the OPT: whoever sends one gets one (RFC 6891 section 6.1.1).
+                if header.counts[0] == 1 {
+                    _ = self.read_sections(message, hasher);
+                }
+                return Reading::Reply(Rcode::NOTIMP);
+            }
         }
         // RFC 9619: a QUERY has exactly one question.
         if header.counts[0] != 1 {

@@ -61,31 +61,36 @@ impl Index {
         for (name, cell) in names {
             entries.push(Entry { hash: self.hash(&name)?, name, cell });
         }
-        entries.sort_by_key(|entry| (entry.hash >> 40) as usize % SHARDS);
-        for group in entries.chunk_by(|one, other| (one.hash ^ other.hash) >> 40 & (SHARDS as u64 - 1) == 0) {
-            let Some(shard) = group.first().and_then(|entry| self.shard(entry.hash)) else { continue };
-            let mut table = HashTable::clone(&shard.load());
-            for entry in group {
-                match table.find_mut(entry.hash, |known| known.name == entry.name) {
-                    Some(known) => known.cell = Arc::clone(&entry.cell),
-                    None => _ = table.insert_unique(entry.hash, entry.clone(), |entry| entry.hash),
-                }
-            }
-            shard.store(Arc::new(table));
-        }
+        self.edit(entries, |table, new| match table.find_mut(new.hash, |known| known.name == new.name) {
+            Some(known) => known.cell = Arc::clone(&new.cell),
+            None => _ = table.insert_unique(new.hash, new.clone(), |entry| entry.hash),
+        });
         Ok(())
     }
 
-    /// Takes names out.
-    pub fn remove<'n>(&self, names: impl IntoIterator<Item = &'n [u8]>) {
-        for name in names {
-            let Ok(hash) = self.hash(name) else { continue };
-            let Some(shard) = self.shard(hash) else { continue };
-            let mut table = HashTable::clone(&shard.load());
-            if let Ok(entry) = table.find_entry(hash, |entry| *entry.name == *name) {
+    /// Takes names out, as far as they lead to `cell`: a name may have a meaning of its own. Each shard that is touched is
+    /// copied once.
+    pub fn remove(&self, names: impl IntoIterator<Item = (Arc<[u8]>, Arc<Cell>)>) {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (name, cell) in names {
+            entries.extend(self.hash(&name).map(|hash| Entry { hash, name, cell }));
+        }
+        self.edit(entries, |table, gone| {
+            let is_it = |entry: &Entry| entry.name == gone.name && Arc::ptr_eq(&entry.cell, &gone.cell);
+            if let Ok(entry) = table.find_entry(gone.hash, is_it) {
                 entry.remove();
-                shard.store(Arc::new(table));
             }
+        });
+    }
+
+    fn edit(&self, mut entries: Vec<Entry>, edit: impl Fn(&mut HashTable<Entry>, &Entry)) {
+        let shard = |entry: &Entry| (entry.hash >> 40) as usize % SHARDS;
+        entries.sort_by_key(shard);
+        for group in entries.chunk_by(|one, other| shard(one) == shard(other)) {
+            let Some(place) = group.first().and_then(|entry| self.shard(entry.hash)) else { continue };
+            let mut table = HashTable::clone(&place.load());
+            group.iter().for_each(|entry| edit(&mut table, entry));
+            place.store(Arc::new(table));
         }
     }
 }
@@ -105,15 +110,16 @@ mod tests {
     fn every_name_is_found_until_it_is_taken_out() {
         let hasher = NameHasher::default();
         let index = Index::new(hasher.clone());
-        index.insert((0..5_000).map(|n| (name(n), Arc::new(Cell::new(Node::empty()))))).unwrap();
+        let cell = Arc::new(Cell::new(Node::empty()));
+        index.insert((0..5_000).map(|n| (name(n), Arc::clone(&cell)))).unwrap();
         let found = |n: usize| {
             let key = NameKey::of(&name(n), &hasher).unwrap();
             let (wire, hash) = key.suffix(0).unwrap();
             index.find(wire, hash).is_some()
         };
         assert!((0..5_000).all(found) && !found(5_000));
-        let gone: Vec<_> = (0..5_000).step_by(2).map(name).collect();
-        index.remove(gone.iter().map(|name| name.as_ref()));
+        index.remove((0..5_000).step_by(2).map(|n| (name(n), Arc::clone(&cell))));
+        index.remove([(name(1), Arc::new(Cell::new(Node::empty())))]);
         assert!((0..5_000).all(|n| found(n) == (n % 2 == 1)));
     }
 }

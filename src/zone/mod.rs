@@ -23,6 +23,8 @@ mod settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hashbrown::HashTable;
+
 use crate::membership::LeaseTable;
 use crate::wire::{NameHasher, NameKey};
 
@@ -35,25 +37,32 @@ pub use settings::{PoolSettings, ZoneSettings};
 /// All zones of a server, by reference: cheap to copy, swapped whole when a zone comes or goes.
 #[derive(Clone)]
 pub struct ZoneSet {
-    /// Longest apex first, so that the first match is the closest.
-    zones: Vec<Arc<Zone>>,
+    /// By the hash of the apex.
+    zones: HashTable<Arc<Zone>>,
+    /// How many labels apexes have, the most first, each number once: only suffixes of these lengths are looked for.
+    apex_labels: Vec<usize>,
     hasher: NameHasher,
     leases: Arc<LeaseTable>,
 }
 
 impl ZoneSet {
     /// A set of zones that share one hasher and one lease table.
-    pub fn new(mut zones: Vec<Arc<Zone>>, hasher: NameHasher, leases: Arc<LeaseTable>) -> Self {
-        zones.sort_by_key(|zone| std::cmp::Reverse(zone.apex_labels));
-        ZoneSet { zones, hasher, leases }
+    pub fn new(zones: Vec<Arc<Zone>>, hasher: NameHasher, leases: Arc<LeaseTable>) -> Self {
+        let mut apex_labels: Vec<usize> = zones.iter().map(|zone| zone.apex_labels).collect();
+        apex_labels.sort_unstable_by(|one, other| other.cmp(one));
+        apex_labels.dedup();
+        let mut table = HashTable::with_capacity(zones.len());
+        for zone in zones {
+            table.insert_unique(zone.apex_hash, zone, |zone| zone.apex_hash);
+        }
+        ZoneSet { zones: table, apex_labels, hasher, leases }
     }
 
-    /// The zone that a name belongs to, if one is ours.
+    /// The zone that a name belongs to, if one is ours: the one with the longest apex.
     pub fn find(&self, name: &NameKey) -> Option<&Arc<Zone>> {
-        self.zones.iter().find(|zone| {
-            let skip = name.labels().checked_sub(zone.apex_labels);
-            skip.and_then(|skip| name.suffix(skip))
-                .is_some_and(|(suffix, hash)| hash == zone.apex_hash && suffix == zone.apex.as_ref())
+        self.apex_labels.iter().find_map(|&labels| {
+            let (suffix, hash) = name.suffix(name.labels().checked_sub(labels)?)?;
+            self.zones.find(hash, |zone| *zone.apex == *suffix)
         })
     }
 

@@ -1,5 +1,6 @@
 //! A pool as answers see it: its members' records, encoded once, with the leases that they hang on.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::PoolSettings;
 use super::node::encode;
 use crate::membership::{Entry, LeaseRef, LeaseTable, Member, MemberName, Service};
-use crate::policy::{Policy, Ranking, RotorId};
+use crate::policy::{Policy, Ranking, RotorId, Shown};
 use crate::wire::Rtype;
 
 /// What a record's life hangs on.
@@ -27,6 +28,9 @@ impl Hold {
     }
 }
 
+/// How often a view is scanned for renewals, at most, milliseconds. In between its bound may be early, never late.
+const SCAN_EVERY_MS: u64 = 100;
+
 /// The pool's records of one type at one name, in a stable order: by member, then as the member sorts them.
 pub struct RecordList {
     /// Type of all of them.
@@ -36,7 +40,9 @@ pub struct RecordList {
     ends: Box<[u32]>,
     /// One a record.
     pub holds: Box<[Hold]>,
-    /// Which of them an answer shows.
+    /// Where each member's records end among all; empty when each member has one.
+    groups: Box<[u32]>,
+    /// Which members an answer shows: its places are theirs in this list.
     pub ranking: Ranking,
 }
 
@@ -60,6 +66,25 @@ impl RecordList {
             }
             Some(before) => self.ends.get(before).map_or(self.octets.len(), |&end| end as usize),
         }
+    }
+
+    /// The records of the member at a place of the ranking; of the one past the last, an empty range at the end.
+    pub fn of_member(&self, place: usize) -> Range<usize> {
+        if self.groups.is_empty() {
+            return place.min(self.len())..(place + 1).min(self.len());
+        }
+        let end = |place: usize| self.groups.get(place).map_or(self.len(), |&end| end as usize);
+        place.checked_sub(1).map_or(0, end)..end(place)
+    }
+
+    /// How many members have records in it.
+    pub fn members(&self) -> usize {
+        if self.groups.is_empty() { self.len() } else { self.groups.len() }
+    }
+
+    /// Octets of all records.
+    pub fn octets_len(&self) -> usize {
+        self.octets.len()
     }
 
     /// How many records.
@@ -94,8 +119,8 @@ pub enum Below<'v> {
     Member(&'v MemberView),
     /// `all`: every member in service.
     All,
-    /// A service, and whether of `all`. `None` for one that the pool knows but nobody offers now.
-    Service(Option<&'v RecordList>, bool),
+    /// A service, and whether of `all`.
+    Service(&'v RecordList, bool),
     /// A name that others lie below.
     Empty,
     /// Nothing.
@@ -107,8 +132,10 @@ pub enum Below<'v> {
 pub enum Freshness {
     /// Everything in it lives for at least the pool's TTL: copy.
     Whole,
-    /// Something ends sooner, or has ended: look at each record.
-    Careful,
+    /// Everything in it lives, until this moment at least, monotonic milliseconds: copy, with what that leaves as TTL.
+    Until(u64),
+    /// Something in it may have ended: look at each record.
+    Ended,
 }
 
 /// A pool, published.
@@ -120,6 +147,8 @@ pub struct PoolView {
     /// No record of the view ends before this, monotonic milliseconds. Renewals only extend, so a stale value is early,
     /// never late.
     first_end_ms: AtomicU64,
+    /// When the bound may be looked for again, monotonic milliseconds.
+    scan_at_ms: AtomicU64,
     members: Box<[MemberView]>,
     /// The pool's A records.
     pub v4: RecordList,
@@ -132,21 +161,24 @@ pub struct PoolView {
 impl PoolView {
     /// Judges the view at `now_ms`: one load when nothing ends within the pool's TTL.
     ///
-    /// When the bound says otherwise it may be stale: the members are scanned once and the bound moved, so that a pool
-    /// whose members keep renewing is scanned once in (lease - TTL), not once a question.
+    /// When the bound says otherwise it may be stale. Then the members are scanned and the bound moved, at most every
+    /// [`SCAN_EVERY_MS`], however many ask: a pool whose members keep renewing is scanned once in (lease - TTL), and one
+    /// with a member that does not costs no more than ten scans a second.
     pub fn freshness(&self, leases: &LeaseTable, now_ms: u64) -> Freshness {
         let enough_ms = now_ms.saturating_add(u64::from(self.settings.ttl_s) * 1000);
-        if self.first_end_ms.load(Ordering::Relaxed) >= enough_ms {
-            return Freshness::Whole;
+        let mut first_end_ms = self.first_end_ms.load(Ordering::Relaxed);
+        if first_end_ms < enough_ms && self.scan_at_ms.load(Ordering::Relaxed) <= now_ms {
+            self.scan_at_ms.store(now_ms + SCAN_EVERY_MS, Ordering::Relaxed);
+            let lists = [&self.v4, &self.v6].into_iter().chain(self.services.iter().map(|(_, list)| list));
+            let ends = lists.flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases));
+            first_end_ms = ends.min().unwrap_or(u64::MAX);
+            self.first_end_ms.store(first_end_ms, Ordering::Relaxed);
         }
-        let lists = [&self.v4, &self.v6].into_iter().chain(self.services.iter().map(|(_, list)| list));
-        let first = lists.flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases)).min();
-        let first_end_ms = first.unwrap_or(u64::MAX);
-        if first_end_ms < enough_ms {
-            return Freshness::Careful;
+        match first_end_ms {
+            _ if first_end_ms >= enough_ms => Freshness::Whole,
+            _ if first_end_ms > now_ms => Freshness::Until(first_end_ms),
+            _ => Freshness::Ended,
         }
-        self.first_end_ms.store(first_end_ms, Ordering::Relaxed);
-        Freshness::Whole
     }
 
     /// Resolves the labels left of the pool's name, in lower-case wire form without a root label.
@@ -160,8 +192,9 @@ impl PoolView {
             _ => (labels, false),
         };
         if service.get(1) == Some(&b'_') {
-            if let Some((_, list)) = self.services.iter().find(|(name, _)| **name == *service) {
-                return Below::Service(Some(list), of_all);
+            let at = self.services.binary_search_by(|(name, _)| name.as_ref().cmp(service));
+            if let Some((_, list)) = at.ok().and_then(|at| self.services.get(at)) {
+                return Below::Service(list, of_all);
             }
             let is_between = |name: &[u8]| {
                 name.len() > service.len()
@@ -227,15 +260,15 @@ impl ViewBuilder<'_> {
             for address in &member.addresses {
                 let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms: address.lapses_ms };
                 match address.ip {
-                    std::net::IpAddr::V4(ip) => {
+                    IpAddr::V4(ip) => {
                         v4.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
                     }
-                    std::net::IpAddr::V6(ip) => {
+                    IpAddr::V6(ip) => {
                         v6.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
                     }
                 }
             }
-            let ends_ms = self.leases.ends_ms(entry.lease).unwrap_or(0);
+            let ends_ms = entry.ends_ms(self.leases);
             first_end_ms = first_end_ms.min(member.first_end_ms(ends_ms));
             let ttl_s = self.settings.ttl_s.min(member.own_ttl_s);
             members.push(MemberView {
@@ -255,6 +288,7 @@ impl ViewBuilder<'_> {
             settings: Arc::clone(self.settings),
             labels: self.labels,
             first_end_ms: AtomicU64::new(first_end_ms),
+            scan_at_ms: AtomicU64::new(0),
             members: members.into(),
             services: services.collect(),
             v4: v4.finish(self.settings.policy, self.settings.addresses, self.rotors.v4),
@@ -328,31 +362,45 @@ struct ListBuilder {
     octets: Vec<u8>,
     ends: Vec<u32>,
     holds: Vec<Hold>,
+    /// One a member, as are the weights.
+    groups: Vec<u32>,
     weights: Vec<u32>,
 }
 
 impl ListBuilder {
     fn new(rtype: Rtype) -> Self {
-        ListBuilder { rtype, octets: Vec::new(), ends: Vec::new(), holds: Vec::new(), weights: Vec::new() }
+        let (octets, ends, holds) = (Vec::new(), Vec::new(), Vec::new());
+        ListBuilder { rtype, octets, ends, holds, groups: Vec::new(), weights: Vec::new() }
     }
 
+    /// Adds a record. Records of one member come one after another; the first of them gives the member's weight.
     fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32) {
         encode(&mut self.octets, self.rtype, ttl_s, rdata);
         self.ends.push(self.octets.len() as u32);
+        if self.holds.last().is_none_or(|before| before.member != hold.member) {
+            self.groups.push(0);
+            self.weights.push(weight);
+        }
         self.holds.push(hold);
-        self.weights.push(weight);
+        if let Some(end) = self.groups.last_mut() {
+            *end = self.holds.len() as u32;
+        }
     }
 
-    fn finish(mut self, policy: Policy, shown: crate::policy::Shown, rotor: RotorId) -> RecordList {
+    fn finish(mut self, policy: Policy, shown: Shown, rotor: RotorId) -> RecordList {
         let each = self.ends.first().copied().unwrap_or(0);
         if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
             self.ends.clear();
+        }
+        if self.groups.len() == self.holds.len() {
+            self.groups.clear();
         }
         RecordList {
             rtype: self.rtype,
             octets: self.octets.into(),
             ends: self.ends.into(),
             holds: self.holds.into(),
+            groups: self.groups.into(),
             ranking: Ranking::new(policy, shown, rotor, &self.weights),
         }
     }

@@ -85,8 +85,11 @@ impl Publisher {
         self.settings.create_pools && self.zone.index.cell(pool).is_none()
     }
 
-    /// Makes room for a pool that is about to have its first member.
+    /// Makes room for a pool that is about to have its first member. Nothing happens to one that is known.
     pub fn claim(&mut self, pool: &PoolHandle, rotors: &mut RotorIds, now_ms: u64) {
+        if self.pools.contains_key(pool) {
+            return;
+        }
         let settings = Arc::new(self.settings.defaults.clone());
         let cell = Arc::new(Cell::new(Node::empty()));
         let mut published = Published::new(cell, Arc::from([]), settings, rotors);
@@ -110,15 +113,10 @@ impl Publisher {
         self.publish(&pool, roll, rotors, 0)
     }
 
-    /// Whether a member may offer a service: the pool knows it, or its members offer fewer than the limit.
-    pub fn may_offer(&self, pool: &[u8], service: &[u8], roll: &Roll) -> bool {
-        let Some(known) = self.pools.get(pool) else { return true };
-        if known.rotors.services.binary_search_by(|(name, _)| name.as_ref().cmp(service)).is_ok() {
-            return true;
-        }
-        let services = roll.members(pool).flat_map(|(_, entry)| &entry.member.services);
-        let offered: BTreeSet<&[u8]> = services.map(|offer| offer.service.as_ref()).collect();
-        offered.len() < Self::SERVICES_MAX
+    /// Whether the pool has had a member that offers this service.
+    pub fn knows_service(&self, pool: &[u8], service: &[u8]) -> bool {
+        let known = self.pools.get(pool).map(|known| &known.rotors.services);
+        known.is_some_and(|known| known.binary_search_by(|(name, _)| name.as_ref().cmp(service)).is_ok())
     }
 
     /// Makes a pool's view anew from its members and puts it in place of the old one.
@@ -131,6 +129,12 @@ impl Publisher {
     ) -> Result<(), WireError> {
         let Some(known) = self.pools.get_mut(pool) else { return Ok(()) };
         let entries: Vec<_> = roll.members(pool).collect();
+        if entries.is_empty() && !known.indexed {
+            // Claimed for a member whose join was taken back: there never was such a pool.
+            known.give_back(rotors);
+            self.pools.remove(pool);
+            return Ok(());
+        }
         known.empty_since_ms = if entries.is_empty() { known.empty_since_ms.or(Some(now_ms)) } else { None };
         let members = entries.iter().map(|(_, entry)| &entry.member);
         let offered: BTreeSet<&[u8]> = members
@@ -158,19 +162,17 @@ impl Publisher {
 
     /// Forgets pools that registrations made and that have been empty for an hour.
     pub fn forget_empty(&mut self, rotors: &mut RotorIds, now_ms: u64) {
-        let zone = &self.zone;
+        let mut names = Vec::new();
         self.pools.retain(|pool, known| {
             let over = known.empty_since_ms.is_some_and(|since_ms| since_ms + FORGOTTEN_AFTER_MS <= now_ms);
-            if known.declared || !over {
-                return true;
+            let forgotten = over && !known.declared;
+            if forgotten {
+                known.give_back(rotors);
+                names.extend(known.index_names(pool));
             }
-            let services = std::mem::take(&mut known.rotors.services);
-            let names: Vec<_> = services.iter().map(|(service, _)| service_name(service, pool)).collect();
-            zone.index.remove(names.iter().map(|name| name.as_ref()).chain([pool.as_ref()]));
-            rotors.free.extend(services.into_iter().map(|(_, rotor)| rotor));
-            rotors.free.extend([known.rotors.v4, known.rotors.v6]);
-            false
+            !forgotten
         });
+        self.zone.index.remove(names);
     }
 
     /// Moves the zone's serial: some record differs from what a secondary may hold.
@@ -212,16 +214,31 @@ impl Published {
             }
         }
         if known.len() > Publisher::SERVICES_MAX {
+            let cell = &self.cell;
+            let mut forgotten = Vec::new();
             known.retain(|(service, rotor)| {
                 let kept = offered.contains(service.as_ref());
                 if !kept {
-                    zone.index.remove([service_name(service, pool).as_ref()]);
+                    forgotten.push((service_name(service, pool), Arc::clone(cell)));
                     rotors.free.push(*rotor);
                 }
                 kept
             });
+            zone.index.remove(forgotten);
         }
         fresh
+    }
+
+    /// The names that lead to it: its own and its services'.
+    fn index_names(&self, pool: &PoolHandle) -> Vec<(Arc<[u8]>, Arc<Cell>)> {
+        let services = self.rotors.services.iter().map(|(service, _)| service_name(service, pool));
+        services.chain([Arc::clone(pool)]).map(|name| (name, Arc::clone(&self.cell))).collect()
+    }
+
+    /// Gives its rotors to whoever needs some next.
+    fn give_back(&self, rotors: &mut RotorIds) {
+        rotors.free.extend([self.rotors.v4, self.rotors.v6]);
+        rotors.free.extend(self.rotors.services.iter().map(|(_, rotor)| *rotor));
     }
 }
 

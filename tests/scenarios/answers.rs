@@ -1,9 +1,11 @@
 //! What clients are told: names, types, sections, sizes, flags.
 
 use hickory_proto::op::{Message, ResponseCode};
+use rollcall::policy::{Policy, Shown};
 use rollcall::query::Transport;
+use rollcall::zone::PoolSettings;
 
-use super::world::{World, question_message};
+use super::world::{World, pool_settings, question_message};
 
 fn crowd(world: &mut World, pool: &str, members: u32) {
     for n in 0..members {
@@ -151,6 +153,58 @@ fn past_64_kb_tcp_has_what_fits() {
     assert!(whole.octets.len() > 60_000 && whole.octets.len() <= 65_535);
     assert!(!whole.message.metadata.truncation);
     assert_eq!(world.ask("all.web", "A").data().len(), 1_800);
+}
+
+#[test]
+fn a_list_that_does_not_fit_still_gives_each_member_the_lead() {
+    let mut world = World::new();
+    crowd(&mut world, "web", 60);
+    let mut leads = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        leads.insert(world.ask_over(Transport::Udp, "_http._tcp.web", "SRV", None).data()[0].clone());
+    }
+    assert_eq!(leads.len(), 60);
+}
+
+#[test]
+fn a_member_with_more_addresses_or_ports_has_no_larger_share() {
+    let two = Shown::AtMost(2.try_into().unwrap());
+    let settings = PoolSettings { addresses: two, services: two, ..pool_settings(Policy::WeightedRandom) };
+    let mut world = World::with_pools(&[("web", settings), ("game", pool_settings(Policy::WeightedRandom))]);
+    for pool in ["game", "web"] {
+        world.accept(&format!(
+            "add m1.{pool} 30 A 10.0.0.1; add m1.{pool} 30 A 10.0.1.1; add m1.{pool} 30 TXT weight=10"
+        ));
+        world.accept(&format!("add m2.{pool} 30 A 10.0.0.2; add m2.{pool} 30 TXT weight=10"));
+        for m in ["m1", "m2"] {
+            world.accept(&format!(
+                "add _s._tcp.{pool} 30 SRV 0 0 1 {m}.{pool}; add _s._tcp.{pool} 30 SRV 0 0 2 {m}.{pool}"
+            ));
+        }
+    }
+    let picked = (0..2_000).filter(|_| world.ask("game", "A").data() == ["10.0.0.2"]).count();
+    assert!((900..1_100).contains(&picked), "half, not {picked} of 2000");
+    for _ in 0..50 {
+        assert_eq!(world.ask("web", "A").sorted(), ["10.0.0.1", "10.0.0.2", "10.0.1.1"], "nobody twice");
+        let srv = world.ask("_s._tcp.web", "SRV");
+        assert_eq!((srv.data().len(), srv.message.additionals.len()), (4, 3));
+    }
+}
+
+#[test]
+fn soa_through_an_alias_has_its_own_owner() {
+    let mut world = World::new();
+    let answer = world.ask("apex", "SOA");
+    let owners: Vec<_> = answer.message.answers.iter().map(|record| record.name.to_string()).collect();
+    assert_eq!(owners, ["apex.pool.example.", "pool.example."]);
+}
+
+#[test]
+fn a_static_rrset_that_does_not_fit_a_datagram_is_truncated() {
+    let mut world = World::new();
+    let long = world.ask_over(Transport::Udp, "long", "TXT", Some(1232));
+    assert!(long.message.metadata.truncation && long.data().is_empty());
+    assert_eq!(world.ask("long", "TXT").data().len(), 1, "over TCP it fits");
 }
 
 #[test]

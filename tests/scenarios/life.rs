@@ -2,6 +2,7 @@
 
 use hickory_proto::op::ResponseCode;
 use rollcall::membership::Cause;
+use rollcall::update::Limits;
 
 use super::world::World;
 
@@ -217,6 +218,76 @@ fn what_makes_nobody_a_member_is_refused() {
         world.refuse(script);
     }
     assert!(world.changes.is_empty());
+}
+
+#[test]
+fn a_refused_message_takes_nobody_out_of_the_answers() {
+    let mut world = World::with_limits(Limits { members: 2, pools: 3 });
+    world.accept("add m1.web 30 A 10.0.0.1");
+    world.accept("add m2.game 30 A 10.0.0.2");
+    let reason = world.refuse("delete m1.web; add m1.one 30 A 10.0.0.1; add m2.one 30 A 10.0.0.3");
+    assert!(reason.contains("limit of 2 members"), "{reason}");
+    world.accept("delete m2.game");
+    world.accept("add m1.one 30 A 10.0.0.3");
+    let reason = world.refuse("delete m1.one; add m1.two 30 A 10.0.0.1");
+    assert!(reason.contains("limit of"), "{reason}");
+    for _ in 0..9 {
+        world.advance(20_000);
+        world.accept("add m1.web 30 A 10.0.0.1");
+        assert_eq!(world.ask("web", "A").data(), ["10.0.0.1"]);
+        assert_eq!(world.ask("m1.web", "A").data(), ["10.0.0.1"]);
+    }
+}
+
+#[test]
+fn strangers_are_refused_before_anything_is_looked_at() {
+    let mut world = World::new();
+    world.source = "192.0.2.1".parse().unwrap();
+    for script in ["", "add m1.web 30 A 10.0.0.1", "add host.example.org. 30 A 10.0.0.1", "delete web"] {
+        let reason = world.refuse(script);
+        assert!(reason.contains("192.0.2.1"), "{script}: {reason}");
+    }
+}
+
+#[test]
+fn records_are_tried_in_their_order() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1; add _s._tcp.web 30 SRV 0 0 1 m1.web; delete _s._tcp.web SRV");
+    assert!(world.ask("_s._tcp.web", "SRV").data().is_empty(), "added and deleted again");
+    world.accept("delete m1.web A 10.0.0.1; add m2.web 30 A 10.0.0.1; add web 30 A 10.0.0.1");
+    assert!(world.ask("m1.web", "A").is_nxdomain());
+    assert_eq!(
+        world.ask("web", "A").data(),
+        ["10.0.0.1"],
+        "the short form found m2, who has the address now"
+    );
+    assert_eq!(
+        world.accept("delete m2.web A 10.0.0.9"),
+        [],
+        "a deletion of what is not there touches nobody"
+    );
+}
+
+#[test]
+fn a_pool_offers_no_more_than_its_limit_of_services() {
+    let mut world = World::new();
+    let services = |m: usize, range: std::ops::Range<usize>| {
+        let srv = range.map(|n| format!("add _s{n}._tcp.web 30 SRV 0 0 1 m{m}.web"));
+        format!("add m{m}.web 30 A 10.0.0.{m}; {}", srv.collect::<Vec<_>>().join(";"))
+    };
+    world.accept(&services(1, 0..32));
+    let reason = world.refuse(&format!("{}; {}", services(2, 32..64), services(3, 64..65)));
+    assert!(reason.contains("may offer 64 services"), "{reason}");
+    world.accept(&services(2, 32..64));
+    world.refuse(&services(3, 64..65));
+    world.accept("delete m1.web");
+    world.accept(&services(3, 64..90));
+    assert_eq!(world.ask("_s70._tcp.web", "SRV").data().len(), 1);
+    assert_eq!(
+        world.ask("note._tcp.web", "TXT").data(),
+        ["static, below a pool"],
+        "forgotten services take nothing along"
+    );
 }
 
 #[test]

@@ -20,6 +20,7 @@ use rollcall::update::{Clock, Limits, Registrar, Request, ZoneInput};
 use rollcall::wire::Question;
 use rollcall::zone::{PoolSettings, ZoneSettings, file};
 
+const LIMITS: Limits = Limits { members: 100_000, pools: 1_000 };
 pub const ZONE: &str = "pool.example.";
 const ZONE_FILE: &str = "\
 $TTL 300
@@ -36,8 +37,14 @@ pool   CNAME loop
 to-web CNAME web
 gone   CNAME nowhere
 a.b.c  A   192.0.2.81
+apex   CNAME pool.example.
 note._tcp.web TXT \"static, below a pool\"
 ";
+
+/// With an RRset of 2 KB.
+fn zone_file() -> String {
+    format!("{ZONE_FILE}long TXT {}\n", format!("\"{}\" ", "x".repeat(200)).repeat(10))
+}
 
 pub fn pool_settings(policy: Policy) -> PoolSettings {
     PoolSettings {
@@ -136,23 +143,35 @@ impl World {
     }
 
     pub fn with_pools(pools: &[(&'static str, PoolSettings)]) -> Self {
-        Self::start(pools.to_vec(), None, 1_700_000_000_000)
+        Self::start(pools.to_vec(), None, 1_700_000_000_000, LIMITS)
+    }
+
+    /// One that holds little.
+    pub fn with_limits(limits: Limits) -> Self {
+        let pools = [("web", Policy::RoundRobin), ("game", Policy::WeightedRandom)];
+        let pools = pools.map(|(name, policy)| (name, pool_settings(policy)));
+        Self::start(pools.to_vec(), None, 1_700_000_000_000, limits)
     }
 
     /// One whose members survive a restart.
     pub fn with_store(state: &Path) -> Self {
         let pools = vec![("web", pool_settings(Policy::RoundRobin))];
-        Self::start(pools, Some(state.to_owned()), 1_700_000_000_000)
+        Self::start(pools, Some(state.to_owned()), 1_700_000_000_000, LIMITS)
     }
 
-    fn start(pools: Vec<(&'static str, PoolSettings)>, state: Option<PathBuf>, wall_ms: u64) -> Self {
+    fn start(
+        pools: Vec<(&'static str, PoolSettings)>,
+        state: Option<PathBuf>,
+        wall_ms: u64,
+        limits: Limits,
+    ) -> Self {
         let apex = rollcall::wire::Name::bytes_from_str(ZONE).unwrap();
         let name = |pool: &str| rollcall::wire::Name::bytes_from_str(&format!("{pool}.{ZONE}")).unwrap();
         let now_ms = 1_000;
         let loaded = state.as_ref().map(|state| Store::open(state, 1 << 20, wall_ms).unwrap());
         let (store, loaded) = loaded.map_or((None, None), |(store, loaded)| (Some(store), Some(loaded)));
         let zone = ZoneInput {
-            records: file::parse(ZONE_FILE.as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
+            records: file::parse(zone_file().as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
             settings: ZoneSettings {
                 apex,
                 negative_ttl_s: 2,
@@ -174,10 +193,9 @@ impl World {
             serial: loaded
                 .as_ref()
                 .and_then(|loaded| loaded.serials.first())
-                .map_or(7, |(_, serial)| serial + 1),
+                .map_or(7, |(_, serial)| *serial),
         };
         let run = loaded.as_ref().map_or(1, |loaded| loaded.run);
-        let limits = Limits { members: 100_000, pools: 1_000 };
         let mut registrar = Registrar::new(vec![zone], Keyring::default(), limits, run, now_ms, 1).unwrap();
         let mut restored = Vec::new();
         for back in loaded.into_iter().flat_map(|loaded| loaded.members) {
@@ -202,7 +220,7 @@ impl World {
     pub fn crash_and_restart(self, down_ms: u64) -> Self {
         let World { pools, state, wall_ms, store, .. } = self;
         drop(store);
-        Self::start(pools, state, wall_ms + down_ms)
+        Self::start(pools, state, wall_ms + down_ms, LIMITS)
     }
 
     /// Time passes; leases that are due end, as the server's tick would have it.
@@ -305,7 +323,7 @@ impl World {
     /// The raw reply to a raw message.
     pub fn answer(&mut self, transport: Transport, message: &[u8]) -> Option<Vec<u8>> {
         let zones = self.registrar.published();
-        let context = Context { zones, transport, now_ms: self.now_ms };
+        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0 };
         let mut out = vec![0; 65_535];
         let reading = query::read(zones, message, &mut self.question);
         match query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut out) {
