@@ -1,0 +1,254 @@
+//! The program under test: started, listened to, stopped.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::clients;
+
+/// Longer than anything here takes on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where servers listen. On 127.0.0.1, from which clients send, a free port would now and then be a client's too: both
+/// nsupdate and a server's workers let others of the same user share a port (SO_REUSEPORT), and a datagram from 127.0.0.1:P
+/// to 127.0.0.1:P goes back to its sender.
+pub const LISTEN: &str = "127.0.0.2:0";
+
+/// The program, ready for arguments. No log colours, no configuration from the working directory.
+pub fn rollcall(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command.current_dir(dir).stdin(Stdio::null());
+    command
+}
+
+/// A directory with the zone of the tour (zones/ in the repository), keys, and what a test adds to either file.
+pub struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    /// The zone of the tour, with `zone_toml` after what it says.
+    pub fn new(zone_toml: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let zones = dir.path().join("zones");
+        fs::create_dir(&zones).unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+        fs::copy(shipped.join("pool.example.zone"), zones.join("pool.example.zone")).unwrap();
+        let toml = fs::read_to_string(shipped.join("pool.example.toml")).unwrap();
+        fs::write(zones.join("pool.example.toml"), format!("{toml}\n{zone_toml}")).unwrap();
+        fs::write(dir.path().join("rollcall.toml"), "").unwrap();
+        Site { dir }
+    }
+
+    /// One UDP worker. Each has turns of its own for its answers, and the kernel chooses which of them gets a question.
+    pub fn one_worker(self) -> Self {
+        self.append("[udp]\nworkers = 1\n")
+    }
+
+    /// Adds to rollcall.toml.
+    fn append(self, toml: &str) -> Self {
+        let file = self.path().join("rollcall.toml");
+        let text = fs::read_to_string(&file).unwrap() + toml;
+        fs::write(file, text).unwrap();
+        self
+    }
+
+    /// Makes a key with `rollcall keygen`, gives it to the server and leaves NAME.key for clients.
+    pub fn key(self, name: &str, algorithm: &str) -> Self {
+        let arguments = ["keygen", name, "--algorithm", algorithm, "--key-file", &format!("{name}.key")];
+        let made = rollcall(self.path()).args(arguments).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        self.append(&String::from_utf8(made.stdout).unwrap())
+    }
+
+    /// Where everything is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Serves it. `None` if there are no clients to ask it with, which the test runs must not hide: see [`clients`].
+    pub fn serve(self) -> Option<Server> {
+        clients::are_here().then(|| Server::start(self))
+    }
+}
+
+/// The lines of a program's standard error so far.
+#[derive(Clone, Default)]
+pub struct Log(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Log {
+    fn follow(&self, stderr: ChildStderr) {
+        let log = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let (lines, grown) = &*log.0;
+                lines.lock().unwrap().push(line);
+                grown.notify_all();
+            }
+        });
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.0.0.lock().unwrap().len()
+    }
+
+    /// All lines, for a message.
+    pub fn text(&self) -> String {
+        self.0.0.lock().unwrap().join("\n")
+    }
+
+    /// Waits for a line with all of `parts`, from line `from` on, and returns it.
+    pub fn wait_from(&self, from: usize, parts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let (lines, grown) = &*self.0;
+        let mut lines = lines.lock().unwrap();
+        loop {
+            let found = lines.iter().skip(from).find(|line| parts.iter().all(|part| line.contains(part)));
+            if let Some(line) = found {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line with {parts:?} in:\n{}", lines.join("\n"));
+            lines = grown.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// The same, from the first line on.
+    pub fn wait(&self, parts: &[&str]) -> String {
+        self.wait_from(0, parts)
+    }
+}
+
+/// A running server. Ended, by its id, when it is dropped.
+pub struct Server {
+    site: Site,
+    child: Child,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// What it says.
+    pub log: Log,
+}
+
+impl Server {
+    fn start(site: Site) -> Self {
+        let mut child = rollcall(site.path())
+            .args(["serve", "--config", "rollcall.toml", "--listen", LISTEN, "--state", "state"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::default();
+        log.follow(child.stderr.take().unwrap());
+        let mut server = Server { site, child, address: LISTEN.parse().unwrap(), log };
+        let line = server.log.wait(&["listening", "address="]);
+        server.address = line.split_once("address=").unwrap().1.trim().parse().unwrap();
+        server
+    }
+
+    /// Its directory: key files, configuration, state.
+    pub fn path(&self) -> &Path {
+        self.site.path()
+    }
+
+    /// A key's file.
+    pub fn key_file(&self, name: &str) -> PathBuf {
+        self.path().join(format!("{name}.key"))
+    }
+
+    /// A key's secret, as `-y` of nsupdate and dig takes it.
+    pub fn secret(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.key_file(name)).unwrap();
+        text.split('"').nth(3).unwrap().to_owned()
+    }
+
+    /// Sends a signal, such as `"TERM"`.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// The counters, as SIGUSR1 has them logged.
+    pub fn counters(&self) -> Value {
+        let from = self.log.len();
+        self.signal("USR1");
+        let line = self.log.wait_from(from, &["counters {"]);
+        serde_json::from_str(line.split_once("counters ").unwrap().1).unwrap()
+    }
+
+    /// Waits until the counters are such. The question path counts once a batch, just after it has answered.
+    pub fn counters_when(&self, holds: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let counters = self.counters();
+            if holds(&counters) {
+                return counters;
+            }
+            assert!(Instant::now() < deadline, "{counters}");
+        }
+    }
+
+    /// Waits until each of these counters, named by their JSON pointers, has this value.
+    pub fn counts(&self, wanted: &[(&str, u64)]) {
+        self.counters_when(|counters| {
+            wanted.iter().all(|(pointer, count)| {
+                let counter = counters.pointer(pointer).unwrap_or_else(|| panic!("no counter {pointer}"));
+                counter.as_u64() == Some(*count)
+            })
+        });
+    }
+
+    /// Waits for it to end by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+
+    /// Ends it with SIGTERM, and starts it again on the same files.
+    pub fn restart(mut self) -> Server {
+        self.signal("TERM");
+        assert_eq!(self.ended().code(), Some(0), "{}", self.log.text());
+        self.again()
+    }
+
+    /// Ends it with SIGKILL, and starts it again on the same files.
+    pub fn crash(mut self) -> Server {
+        self.child.kill().unwrap();
+        assert_eq!(self.ended().code(), None, "it had no time to end by itself");
+        self.again()
+    }
+
+    fn again(mut self) -> Server {
+        let site = std::mem::replace(&mut self.site, Site { dir: tempfile::tempdir().unwrap() });
+        Server::start(site)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already, and then there is nothing to do.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Waits for a process that is about to end, and ends it if it does not.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            _ = child.kill();
+            _ = child.wait();
+            panic!("process {} did not end", child.id());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
