@@ -49,6 +49,21 @@ pub enum ConfigError {
         /// What the pool needs.
         reason: &'static str,
     },
+    /// A record of the zone file that another zone hides.
+    #[error("{}:{line}: {} {rtype} lies in the zone {}, which is served too and answers for it; move it to that zone's \
+        file, or remove it", .path.display(), name_text(.owner.as_slice()), name_text(.inner.as_slice()))]
+    Occluded {
+        /// The zone file.
+        path: PathBuf,
+        /// The record's line.
+        line: usize,
+        /// The record's owner.
+        owner: Name,
+        /// Its type.
+        rtype: Rtype,
+        /// The other zone.
+        inner: Name,
+    },
     /// A file in the zones directory whose name is not that of a zone.
     #[error("{}: a zone's file is called after the zone, such as pool.example.zone; this name is not a domain name, \
         or too long", .path.display())]
@@ -190,6 +205,17 @@ pub enum Fault {
         text: String,
         /// The pool above.
         above: Name,
+    },
+    /// A pool that another zone hides.
+    #[error("pool \"{text}\" lies in the zone {}, which is served too; declare it in {}, or rename it",
+        name_text(.inner.as_slice()), .toml.display())]
+    PoolInZone {
+        /// The name.
+        text: String,
+        /// The other zone.
+        inner: Name,
+        /// That zone's TOML file, which need not exist yet.
+        toml: PathBuf,
     },
     /// A grant to nobody, or to two.
     #[error(

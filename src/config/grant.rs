@@ -5,8 +5,7 @@ use toml::Spanned;
 
 use super::server::key_name;
 use super::source::{List, Number, Source, Text};
-use super::zone::LEASE_MAX_S;
-use super::{ConfigError, Fault};
+use super::{ConfigError, Fault, LEASE_MAX_S};
 use crate::security::{Grant, Keyring, PoolPattern, within_loopback};
 use crate::wire::{Name, name_text};
 

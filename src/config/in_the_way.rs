@@ -30,18 +30,27 @@ pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings, path: &Path)
     Ok(())
 }
 
-/// What the pool needs that the record, at or below its name, takes away.
+/// What the pool needs that the record, at or below its name, takes away. Underscored names are no members': but for the
+/// pool's services, whatever stands there is an ordinary record beside them (an ACME challenge, TLSA, a service's TXT).
 fn conflict(record: &StaticRecord, pool: &Name) -> Option<&'static str> {
     let depth = record.owner.label_count() - pool.label_count();
     let labels: Vec<_> = record.owner.iter().take(depth).map(|label| label.as_slice()).collect();
+    let is_all = |label: &[u8]| label.eq_ignore_ascii_case(b"all");
     match (labels.as_slice(), record.rtype) {
         (_, Rtype::CNAME | Rtype::DNAME | Rtype::NS) => Some("nothing at or below a pool may lead elsewhere"),
         ([], Rtype::A | Rtype::AAAA) => Some("its addresses are its members'"),
-        ([.., last], _) if last.eq_ignore_ascii_case(b"all") => Some("`all` below it lists its members"),
-        ([_], _) => Some("names one label below it are its members'"),
-        ([service, protocol], Rtype::SRV) if service.starts_with(b"_") && protocol.starts_with(b"_") => {
-            Some("its services are its members'")
+        ([service, protocol, rest @ ..], Rtype::SRV)
+            if service.starts_with(b"_") && protocol.starts_with(b"_") =>
+        {
+            match rest {
+                [] => Some("its services are its members'"),
+                [last] if is_all(last) => Some("`all` below it lists its members"),
+                _ => None,
+            }
         }
+        ([first, ..], _) if first.starts_with(b"_") => None,
+        ([.., last], _) if is_all(last) => Some("`all` below it lists its members"),
+        ([_], _) => Some("names one label below it are its members'"),
         _ => None,
     }
 }

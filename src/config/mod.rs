@@ -3,7 +3,7 @@
 //! ```text
 //!  rollcall.toml ----> listeners, limits, Keyring --.
 //!  zones/NAME.toml --> ZoneSettings, Grants <-------'  (a grant's key has to exist)
-//!  zones/NAME.zone --> ZoneRecords                     (none may stand where a pool's names are)
+//!  zones/NAME.zone --> ZoneRecords                     (none may stand where a pool's names are, or another zone's)
 //! ```
 //!
 //! [`load`] reads all of it and returns either a [`Config`] in which everything has been checked, or one error that shows
@@ -13,6 +13,7 @@
 mod error;
 mod grant;
 mod in_the_way;
+mod nested;
 mod server;
 mod source;
 mod zone;
@@ -31,11 +32,15 @@ pub use error::{ConfigError, Fault};
 pub use server::{Limits, StoreSettings, TcpSettings, UdpSettings};
 pub use source::Place;
 
+use nested::Served;
 use server::Server;
 use source::Source;
 
 /// The file that is read from the working directory when none is named.
 pub const DEFAULT_FILE: &str = "rollcall.toml";
+
+/// The longest lease that a pool or a grant may give, seconds: 14 days, the longest that RFC 9664's KEY-LEASE is used with.
+const LEASE_MAX_S: i64 = 14 * 24 * 3600;
 
 /// A whole configuration, checked.
 #[derive(Debug)]
@@ -111,9 +116,11 @@ fn load_with(
 
     let mut files: Vec<_> = config_file.map(PathBuf::from).into_iter().collect();
     let mut zones = Vec::new();
-    for (apex, found) in find_zones(&zones_dir)? {
+    let found_zones = find_zones(&zones_dir)?;
+    let served = Served::new(found_zones.iter().map(|(apex, found)| (apex.clone(), found.toml_path())));
+    for (apex, found) in found_zones {
         files.extend(found.toml.iter().chain(&found.zone).cloned());
-        zones.push(load_zone(apex, found, &server.keyring)?);
+        zones.push(load_zone(apex, found, &server.keyring, &served)?);
     }
     let listen = if overrides.listen.is_empty() { server.listen } else { overrides.listen };
     let Server { keyring, store, udp, tcp, limits, .. } = server;
@@ -137,6 +144,14 @@ fn default_state_dir(environment: &dyn Fn(&str) -> Option<OsString>) -> Option<P
 struct Found {
     zone: Option<PathBuf>,
     toml: Option<PathBuf>,
+}
+
+impl Found {
+    /// The zone's TOML file, or where it would be.
+    fn toml_path(&self) -> PathBuf {
+        let beside = || self.zone.as_ref().map(|zone| zone.with_extension("toml"));
+        self.toml.clone().or_else(beside).unwrap_or_default()
+    }
 }
 
 /// The zones in a directory: NAME.zone and NAME.toml. Everything else there is somebody else's, such as what editors leave.
@@ -175,12 +190,18 @@ fn absolute_name(text: &str) -> Option<Name> {
     Name::bytes_from_str(text).ok().filter(|_| graphic)
 }
 
-fn load_zone(apex: Name, found: Found, keyring: &Keyring) -> Result<ZoneConfig, ConfigError> {
+fn load_zone(
+    apex: Name,
+    found: Found,
+    keyring: &Keyring,
+    served: &Served,
+) -> Result<ZoneConfig, ConfigError> {
     let source = found.toml.as_deref().map(Source::read).transpose()?;
-    let (settings, grants) = zone::read(source.as_ref(), &apex, keyring)?;
+    let (settings, grants) = zone::read(source.as_ref(), &apex, keyring, served)?;
     let records = match (&found.zone, &found.toml) {
         (Some(path), _) => {
             let records = file::read(path, &apex)?;
+            nested::check(&records, &apex, served, path)?;
             in_the_way::check(&records, &settings, path)?;
             records
         }

@@ -11,16 +11,14 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::grant::{self, GrantTable};
+use super::nested::Served;
 use super::source::{Number, Source, Text};
-use super::{ConfigError, Fault, absolute_name};
+use super::{ConfigError, Fault, LEASE_MAX_S, absolute_name};
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
 use crate::security::{Grants, Keyring};
 use crate::wire::{Name, label_text, name_text};
 use crate::zone::{PoolSettings, ZoneSettings};
-
-/// The longest lease, seconds: 14 days, the longest that RFC 9664's KEY-LEASE is used with.
-pub(super) const LEASE_MAX_S: i64 = 14 * 24 * 3600;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -108,6 +106,7 @@ pub(super) fn read(
     source: Option<&Source>,
     apex: &Name,
     keyring: &Keyring,
+    served: &Served,
 ) -> Result<(ZoneSettings, Grants), ConfigError> {
     let empty = Source::empty();
     let (source, file) = match source {
@@ -120,7 +119,7 @@ pub(super) fn read(
         negative_ttl_s: source.number("negative_ttl", &file.negative_ttl, 2, 0..=3600)?,
         create_pools: file.create_pools,
         defaults: defaults.settings(),
-        pools: pools(source, &file.pool, apex, &defaults)?,
+        pools: pools(source, &file.pool, apex, &defaults, served)?,
     };
     let grants = file.grant.iter().map(|table| grant::read(source, table, keyring));
     Ok((settings, Grants::new(grants.collect::<Result<_, _>>()?)))
@@ -179,6 +178,7 @@ fn pools(
     tables: &[PoolTable],
     apex: &Name,
     defaults: &Resolved,
+    served: &Served,
 ) -> Result<Vec<(Name, PoolSettings)>, ConfigError> {
     let mut pools = Vec::with_capacity(tables.len());
     let mut declared: HashMap<Name, &Text> = HashMap::with_capacity(tables.len());
@@ -187,6 +187,9 @@ fn pools(
         let text = table.name.get_ref().clone();
         let name =
             pool_name(&text, apex).map_err(|reason| bad(Fault::PoolName { text: text.clone(), reason }))?;
+        if let Some((inner, toml)) = served.below(apex, &name) {
+            return Err(bad(Fault::PoolInZone { text, inner: inner.clone(), toml: toml.into() }));
+        }
         if let Some(first) = declared.insert(name.clone(), &table.name) {
             return Err(bad(Fault::DuplicatePool { text, first_line: source.line(first.span().start) }));
         }

@@ -5,6 +5,7 @@
 //! signed data. Half a feature in a zone file is worse than an error, because nobody sees it until it is asked for.
 
 mod entries;
+mod origin;
 mod rules;
 
 use std::collections::hash_map::Entry as Place;
@@ -83,7 +84,9 @@ pub fn parse(text: &[u8], path: &Path, apex: &Name) -> Result<ZoneRecords, ZoneF
     scanner.set_default_class(Class::IN);
     let mut zone = Builder::new(apex);
     for entry in entries::entries(text).map_err(at)? {
-        scanner.extend_from_slice(entry.text);
+        // The scanner has read all entries before this one, $ORIGIN among them.
+        let origin = scanner.origin().unwrap_or_else(|_| apex.clone());
+        scanner.extend_from_slice(&origin::spelt_out(entry.text, &origin));
         if !entry.text.ends_with(b"\n") {
             scanner.extend_from_slice(b"\n");
         }
@@ -117,6 +120,8 @@ struct Builder<'a> {
     owners: HashMap<Name, (Rtype, usize)>,
     /// Each RRset's least TTL, and where a record was lowered to it or lowered it.
     ttls: HashMap<(Name, Rtype), (u32, Option<usize>)>,
+    /// Octets that each RRset takes in a message.
+    octets: HashMap<(Name, Rtype), usize>,
     /// Records that were read, with canonical rdata (RFC 4034 section 6.2).
     known: HashSet<(Name, Rtype, Vec<u8>)>,
 }
@@ -129,6 +134,7 @@ impl<'a> Builder<'a> {
             records: Vec::new(),
             owners: HashMap::new(),
             ttls: HashMap::new(),
+            octets: HashMap::new(),
             known: HashSet::new(),
         }
     }
@@ -153,6 +159,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         self.note_owner(&owner, rtype, line)?;
+        self.note_octets(&owner, rtype, rdata.len())?;
         self.records.push(StaticRecord { owner, rtype, ttl_s, rdata, line });
         Ok(())
     }
@@ -184,6 +191,16 @@ impl<'a> Builder<'a> {
         let &mut (first, first_line) = self.owners.entry(owner.clone()).or_insert((rtype, line));
         if first_line != line && (first == Rtype::CNAME || rtype == Rtype::CNAME) {
             return Err(ZoneFault::Cname { owner: owner.clone(), first_line });
+        }
+        Ok(())
+    }
+
+    /// What is larger than a message would be answered with nothing, even over TCP.
+    fn note_octets(&mut self, owner: &Name, rtype: Rtype, rdata: usize) -> Result<(), ZoneFault> {
+        let octets = self.octets.entry((owner.clone(), rtype)).or_default();
+        *octets += rules::RECORD_FIXED_OCTETS + rdata;
+        if *octets > rules::RRSET_OCTETS_MAX {
+            return Err(ZoneFault::TooLarge { owner: owner.clone(), rtype });
         }
         Ok(())
     }

@@ -9,10 +9,21 @@ use domain::zonefile::inplace;
 
 use super::StaticRecord;
 use super::entries::Entry;
-use crate::wire::{Class, Name, Rtype, name_text};
+use crate::wire::{Class, HEADER_LEN, Name, Rtype, name_text};
 
 /// The largest TTL (RFC 2181 section 8).
 const TTL_MAX_S: u32 = i32::MAX as u32;
+
+/// What a record takes in a message besides its rdata: a pointer to its owner, type, class, TTL, RDLENGTH.
+pub(super) const RECORD_FIXED_OCTETS: usize = 12;
+
+/// The most that an RRset may take. A message over TCP has 65,535 octets (RFC 1035 section 4.2.2); header, the longest
+/// question, an OPT, and one alias with the longest target that leads to the RRset, leave 64,986.
+pub(super) const RRSET_OCTETS_MAX: usize =
+    u16::MAX as usize - HEADER_LEN - (NAME_OCTETS_MAX + 4) - 11 - (RECORD_FIXED_OCTETS + NAME_OCTETS_MAX);
+
+/// The longest name, octets (RFC 1035 section 2.3.4).
+const NAME_OCTETS_MAX: usize = 255;
 
 /// Why a zone file was not read.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +72,15 @@ pub enum ZoneFault {
     #[error("bad {rtype} rdata; write out the fields of its type")]
     Rdata {
         /// The record's type.
+        rtype: Rtype,
+    },
+    /// An RRset that no message can carry.
+    #[error("with this record {} {rtype} takes more than {RRSET_OCTETS_MAX} octets, and no message can carry it; remove \
+        some of its records", name_text(.owner.as_slice()))]
+    TooLarge {
+        /// The RRset's owner.
+        owner: Name,
+        /// Its type.
         rtype: Rtype,
     },
     /// A class but IN.

@@ -110,6 +110,59 @@ fn a_cname_stands_alone() {
 }
 
 #[test]
+fn an_at_sign_is_the_current_origin() {
+    let zone = zone(
+        "$TTL 60\n@ SOA @ hostmaster (\n 1 1200\n 180 1209600 2 )\n@ NS @\nw CNAME @\n@ MX 10 @\n@ A 10.0.0.1\n\
+         $ORIGIN sub\nw CNAME @\n  \n_s._tcp SRV 0 0 80 (\n @ ) ; @\n$ORIGIN @\n@ MX 5 @\n\
+         t TXT @ \"@\"\ne CNAME \\@\nq CNAME \"@\"\n$ORIGIN a\\@\\.b.pool.example.\nx PTR @\n",
+    )
+    .unwrap();
+    const APEX: &str = "pool.example.";
+    assert_eq!(zone.soa.mname, apex());
+    for (owner, rtype, before, target) in [
+        (APEX, Rtype::NS, &b""[..], APEX),
+        ("w.pool.example.", Rtype::CNAME, b"", APEX),
+        (APEX, Rtype::MX, &[0, 10], APEX),
+        ("w.sub.pool.example.", Rtype::CNAME, b"", "sub.pool.example."),
+        ("_s._tcp.sub.pool.example.", Rtype::SRV, &[0, 0, 0, 0, 0, 80], "sub.pool.example."),
+        ("sub.pool.example.", Rtype::MX, &[0, 5], "sub.pool.example."),
+        ("e.sub.pool.example.", Rtype::CNAME, b"", "\\@.sub.pool.example."),
+        ("q.sub.pool.example.", Rtype::CNAME, b"", "\\@.sub.pool.example."),
+        ("x.a\\@\\.b.pool.example.", Rtype::PTR, b"", "a\\@\\.b.pool.example."),
+    ] {
+        let target = Name::bytes_from_str(target).unwrap();
+        assert_eq!(
+            *record(&zone, owner, rtype).rdata,
+            [before, target.as_slice()].concat(),
+            "{owner} {rtype}"
+        );
+    }
+    assert_eq!(*record(&zone, "t.sub.pool.example.", Rtype::TXT).rdata, *b"\x01@\x01@");
+    assert_eq!(zone.warnings, []);
+}
+
+#[test]
+fn a_spelt_out_origin_moves_no_line() {
+    let found = error("x MX 10 @\ny MX (\n 10\n @ @ )\nz A 10.0.0.1\n");
+    assert!(found.starts_with("z:11: trailing tokens"), "{found}");
+    assert!(error("x SRV 0 @ 80 @\n").starts_with("z:8: "), "only the target is a name");
+}
+
+#[test]
+fn an_rrset_that_no_message_carries_is_refused_where_it_outgrows_one() {
+    // Each takes 12 + 256 octets: 242 of them take 64,856, one more 65,124.
+    let texts = |count| -> String { (0..count).map(|n| format!("x TXT {n:0255}\n")).collect() };
+    let other = "y TXT a\nx A 10.0.0.1\n";
+    let carried = zone(&format!("{HEAD}{}{}{other}", texts(242), texts(242))).unwrap();
+    assert_eq!(carried.records.len(), 2 + 242 + 2, "the same twice takes room once");
+    let found = error(&format!("{other}{}{other}", texts(243)));
+    assert!(
+        found.starts_with("z:252: with this record x.pool.example. TXT takes more than 64986"),
+        "{found}"
+    );
+}
+
+#[test]
 fn duplicates_collapse_and_ttls_are_levelled_with_a_warning() {
     let zone =
         zone(&format!("{HEAD}x 30 A 10.0.0.1\nX 30 A 10.0.0.1\nx 20 A 10.0.0.2\nx 40 TXT a\n")).unwrap();

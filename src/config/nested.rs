@@ -1,0 +1,45 @@
+//! Zones below zones: a question goes to the closest zone, so what an outer zone says about names of an inner one is never
+//! seen, and delegations, which would say where it is, are not served yet.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use crate::wire::Name;
+use crate::zone::file::ZoneRecords;
+
+/// Every zone that is served, with its TOML file.
+pub(super) struct Served(HashMap<Name, PathBuf>);
+
+impl Served {
+    pub fn new(zones: impl Iterator<Item = (Name, PathBuf)>) -> Self {
+        Served(zones.collect())
+    }
+
+    /// The zone that answers for `name`, which lies in the zone `apex`, unless it is that one.
+    pub fn below(&self, apex: &Name, name: &Name) -> Option<(&Name, &Path)> {
+        let (closest, toml) = name.iter_suffixes().find_map(|suffix| self.0.get_key_value(&suffix))?;
+        (closest != apex).then_some((closest, toml))
+    }
+}
+
+/// Refuses the first record that lies in another zone.
+pub(super) fn check(
+    records: &ZoneRecords,
+    apex: &Name,
+    served: &Served,
+    path: &Path,
+) -> Result<(), ConfigError> {
+    for record in &records.records {
+        if let Some((inner, _)) = served.below(apex, &record.owner) {
+            return Err(ConfigError::Occluded {
+                path: path.into(),
+                line: record.line,
+                owner: record.owner.clone(),
+                rtype: record.rtype,
+                inner: inner.clone(),
+            });
+        }
+    }
+    Ok(())
+}
