@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::wheel::{Timer, Wheel};
 use super::{Cause, Change, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX};
 
@@ -47,7 +49,7 @@ impl Entry {
 pub struct Roll {
     leases: Arc<LeaseTable>,
     wheel: Wheel,
-    pools: HashMap<PoolHandle, BTreeMap<MemberName, Entry>>,
+    pools: HashMap<PoolHandle, BTreeMap<MemberName, Entry>, RandomState>,
     /// Who holds each slot.
     holders: Vec<Option<(PoolHandle, MemberName)>>,
     /// Slots to use again, the longest free first: a view that is still being read may name the newest.
@@ -62,7 +64,7 @@ impl Roll {
         Roll {
             leases: Arc::new(LeaseTable::default()),
             wheel: Wheel::new(now_ms),
-            pools: HashMap::new(),
+            pools: HashMap::default(),
             holders: Vec::new(),
             free: VecDeque::new(),
             members: 0,

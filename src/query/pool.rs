@@ -148,6 +148,9 @@ impl Writer<'_, '_> {
         target_at: usize,
         freshness: Freshness,
     ) -> bool {
+        if range.is_empty() {
+            return true;
+        }
         let start = self.reply.len();
         let Some((records, ttl_s)) = self.copy_range(list, range, member.ttl_s, freshness) else {
             return false;

@@ -20,7 +20,7 @@ use crate::zone::{Publisher, RotorIds, ZoneSet, ZoneSettings};
 const FORGET_EVERY_MS: u64 = 60_000;
 
 /// How far serials may run ahead of the store. Expired members leave the answers up to a second before it knows, and each
-/// sweep moves the serial: at a hundred sweeps a second this is ten times what a crash can forget.
+/// sweep moves the serial: at twenty sweeps a second this is many times what a crash can forget.
 const SERIALS_RESERVED: u32 = 1_000;
 
 /// A message for the registrar.

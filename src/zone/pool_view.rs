@@ -36,8 +36,9 @@ pub struct RecordList {
     /// Type of all of them.
     pub rtype: Rtype,
     octets: Box<[u8]>,
-    /// Where each record ends in `octets`; empty when all have one length.
+    /// Where each record ends in `octets`; empty when all have the length `each`.
     ends: Box<[u32]>,
+    each: u32,
     /// One a record.
     pub holds: Box<[Hold]>,
     /// Where each member's records end among all; empty when each member has one.
@@ -60,10 +61,7 @@ impl RecordList {
     fn start(&self, place: usize) -> usize {
         match place.checked_sub(1) {
             None => 0,
-            Some(_) if self.ends.is_empty() => {
-                let each = self.octets.len().checked_div(self.holds.len()).unwrap_or(0);
-                place.saturating_mul(each)
-            }
+            Some(_) if self.ends.is_empty() => place.saturating_mul(self.each as usize),
             Some(before) => self.ends.get(before).map_or(self.octets.len(), |&end| end as usize),
         }
     }
@@ -399,6 +397,7 @@ impl ListBuilder {
             rtype: self.rtype,
             octets: self.octets.into(),
             ends: self.ends.into(),
+            each,
             holds: self.holds.into(),
             groups: self.groups.into(),
             ranking: Ranking::new(policy, shown, rotor, &self.weights),

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::pool_view::{PoolRotors, ViewBuilder};
 use super::{Cell, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings};
 use crate::membership::{PoolHandle, Roll};
@@ -32,7 +34,7 @@ impl RotorIds {
 pub struct Publisher {
     zone: Arc<Zone>,
     settings: ZoneSettings,
-    pools: HashMap<PoolHandle, Published>,
+    pools: HashMap<PoolHandle, Published, RandomState>,
 }
 
 struct Published {
@@ -52,7 +54,7 @@ impl Publisher {
 
     /// For a zone whose declared pools are added with [`Publisher::declare`].
     pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings) -> Self {
-        Publisher { zone, settings, pools: HashMap::new() }
+        Publisher { zone, settings, pools: HashMap::default() }
     }
 
     /// The zone that it publishes.
