@@ -4,8 +4,8 @@ use super::{Refusal, Request};
 use crate::query::Transport;
 use crate::wire::tsig::{Signer, TsigFailure};
 use crate::wire::{
-    Edns, HEADER_LEN, Header, LeaseOption, OptRecord, Rcode, Reply, Rtype, UDP_PAYLOAD_MAX, read_record,
-    skip_name,
+    Edns, HEADER_LEN, Header, LeaseOption, OptRecord, Rcode, Reply, Rtype, UDP_PAYLOAD_MAX, name_in_message,
+    read_record,
 };
 
 /// What a response will say.
@@ -48,8 +48,10 @@ impl ReplyPlan {
     /// A plan that says NOERROR, with as much of the request as can be read.
     pub(super) fn new(header: Header, request: &Request<'_>) -> Self {
         let message = request.message;
-        let section_end = if header.counts[0] == 1 { skip_name(message, HEADER_LEN).ok() } else { None };
-        let section = section_end.and_then(|end| message.get(HEADER_LEN..end + 4)).unwrap_or_default();
+        // A name that is compressed has nothing before it to point to, and is not repeated.
+        let name = if header.counts[0] == 1 { name_in_message(message, HEADER_LEN).ok() } else { None };
+        let whole = name.filter(|(name, end)| HEADER_LEN + name.len() == *end);
+        let section = whole.and_then(|(_, end)| message.get(HEADER_LEN..end + 4)).unwrap_or_default();
         let edns = find_edns(message, &header, HEADER_LEN + section.len());
         let size = match (request.transport, &edns) {
             (Transport::Tcp, _) => usize::from(u16::MAX),
@@ -99,6 +101,8 @@ impl ReplyPlan {
         match &self.tsig {
             Signature::None => {}
             Signature::Signer(signer) => signer.sign(&mut octets, wall_s),
+            // An unknown key's name may alone be too long for the client's size: then the RCODE has to do.
+            Signature::Failure(failure) if octets.len() + failure.tsig_len() > self.size => {}
             Signature::Failure(failure) => failure.append(&mut octets, wall_s),
         }
         octets

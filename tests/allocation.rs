@@ -1,0 +1,229 @@
+//! A warm worker answers without a single allocation: not one taken, not one given back.
+//!
+//! The counter is the global allocator of this test program and counts by thread, so tests may run side by side. Each
+//! question is asked several times before it is counted: the first makes what a worker keeps (rotors, draws, arc-swap's
+//! place for the thread), and it is the hundred-thousandth that must cost nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "scenarios/world.rs"]
+mod world;
+
+use allocation_counter::{AllocationInfo, measure};
+use rollcall::policy::Policy;
+use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
+use rollcall::wire::Question;
+use world::{World, pool_settings, question_message};
+
+/// What one question must come to: a name in the pool's zone, a type, and the kind of answer.
+type Case = (&'static str, &'static str, Answered);
+
+const CASES: [Case; 32] = {
+    use Answered::{NoData, NxDomain, Positive, Refused};
+    [
+        ("web", "A", Positive),
+        ("web", "AAAA", Positive),
+        ("WeB", "ANY", Positive),
+        ("_http._tcp.web", "SRV", Positive),
+        ("all.web", "A", Positive),
+        ("all.web", "AAAA", Positive),
+        ("_http._tcp.all.web", "SRV", Positive),
+        ("m1.web", "A", Positive),
+        ("m1.web", "AAAA", Positive),
+        ("m1.web", "TXT", Positive),
+        ("game", "A", Positive),
+        ("game", "AAAA", Positive),
+        ("_g._udp.game", "SRV", Positive),
+        ("all.game", "A", Positive),
+        ("m1.game", "TXT", Positive),
+        ("@", "SOA", Positive),
+        ("@", "NS", Positive),
+        ("ns", "A", Positive),
+        ("info", "TXT", Positive),
+        ("www", "A", Positive),
+        ("www", "CNAME", Positive),
+        ("to-web", "A", Positive),
+        ("loop", "A", Positive),
+        ("web", "MX", NoData),
+        ("_tcp.web", "A", NoData),
+        ("m1.web", "SRV", NoData),
+        ("c", "A", NoData),
+        ("ns", "MX", NoData),
+        ("m99.web", "A", NxDomain),
+        ("nowhere", "A", NxDomain),
+        ("gone", "A", NxDomain),
+        ("www.example.org.", "A", Refused),
+    ]
+};
+
+/// Two pools of eight, each member with both families, a service and attributes, and `web`'s members on two ports.
+fn crowded() -> World {
+    let mut world = World::new();
+    for (pool, service) in [("web", "_http._tcp"), ("game", "_g._udp")] {
+        for n in 1..=8 {
+            world.accept(&format!(
+                "add m{n}.{pool} 30 A 10.0.0.{n}; add m{n}.{pool} 30 AAAA 2001:db8::{n}; \
+                 add m{n}.{pool} 30 TXT weight={n}0 site=fra; \
+                 add {service}.{pool} 30 SRV 0 10 8080 m{n}.{pool}; add {service}.{pool} 30 SRV 0 10 8081 m{n}.{pool}"
+            ));
+        }
+    }
+    world
+}
+
+/// A worker's own memory, made once.
+struct Worker {
+    question: Question,
+    scratch: Scratch,
+    out: Vec<u8>,
+}
+
+impl Worker {
+    fn new() -> Self {
+        Worker { question: Question::default(), scratch: Scratch::new(0, 7), out: vec![0; 65_535] }
+    }
+
+    fn ask(&mut self, world: &World, transport: Transport, message: &[u8]) -> Outcome {
+        let zones = world.registrar.published();
+        let context = Context { zones, transport, now_ms: world.now_ms, reserved: 0 };
+        let reading = query::read(zones, message, &mut self.question);
+        query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
+    }
+
+    /// Asks until everything is warm, then counts.
+    fn count(&mut self, world: &World, transport: Transport, message: &[u8]) -> (Outcome, AllocationInfo) {
+        for _ in 0..4 {
+            self.ask(world, transport, message);
+        }
+        let mut outcome = Outcome::Silence;
+        // More than once: a policy may take another way the next time.
+        let info = measure(|| (0..16).for_each(|_| outcome = self.ask(world, transport, message)));
+        (outcome, info)
+    }
+}
+
+/// Asks everything over UDP, with and without EDNS, and over TCP.
+fn check(world: &World, cases: &[Case]) {
+    let mut worker = Worker::new();
+    for &(name, rtype, wanted) in cases {
+        for edns in [None, Some(1232)] {
+            let message = question_message(name, rtype, edns);
+            for transport in [Transport::Udp, Transport::Tcp] {
+                let (outcome, info) = worker.count(world, transport, &message);
+                let Outcome::Reply(_, answered) = outcome else { panic!("{name} {rtype}: {outcome:?}") };
+                let kinds = (transport == Transport::Udp).then_some(Answered::Truncated);
+                assert!(answered == wanted || kinds == Some(answered), "{name} {rtype}: {answered:?}");
+                assert_eq!(info, AllocationInfo::default(), "{name} {rtype} {transport:?} EDNS {edns:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_allocation_is_seen() {
+    let info = measure(|| drop(std::hint::black_box(vec![1_u8; 100])));
+    assert_eq!((info.count_total, info.bytes_total, info.count_current), (1, 100, 0));
+    let given_back = std::hint::black_box(vec![1_u8; 100]);
+    assert_ne!(measure(|| drop(given_back)), AllocationInfo::default(), "nor is one given back unseen");
+    let mut grown = vec![0_u8; 8];
+    assert_eq!(measure(|| grown.reserve_exact(1_000)).count_total, 1, "a larger place is an allocation");
+    let world = crowded();
+    let message = question_message("web", "A", None);
+    let mut worker = Worker::new();
+    let first = measure(|| _ = worker.ask(&world, Transport::Udp, &message));
+    assert!(
+        first.count_total > 0,
+        "a worker's first answer makes its rotors, and the counter sees it in there"
+    );
+}
+
+#[test]
+fn a_fresh_view_is_answered_without_allocating() {
+    let world = crowded();
+    check(&world, &CASES);
+}
+
+/// Every lease is under the pool's TTL: records are judged and copied one by one.
+#[test]
+fn a_view_whose_leases_are_near_their_end_is_answered_without_allocating() {
+    let mut world = crowded();
+    world.advance(27_500);
+    assert_eq!(world.ask("web", "A").ttl_s(), 2, "the careful path");
+    check(&world, &CASES);
+}
+
+/// Half of each pool has ended and nobody has swept it: the dead are passed over, among them the weighted draw's.
+#[test]
+fn a_view_with_the_dead_still_in_it_is_answered_without_allocating() {
+    let mut world = crowded();
+    world.advance(20_000);
+    for n in 1..=4 {
+        world.accept(&format!("add m{n}.web 30 A 10.0.0.{n}; add _http._tcp.web 30 SRV 0 10 8080 m{n}.web"));
+        world.accept(&format!("add m{n}.game 30 A 10.0.0.{n}; add _g._udp.game 30 SRV 0 10 8080 m{n}.game"));
+    }
+    world.advance_unswept(10_000);
+    assert_eq!(world.ask("all.web", "A").data().len(), 4, "eight are in the view");
+    // The addresses and ports that no heartbeat named have lapsed.
+    let still_there = |case: &&Case| !(case.1 == "AAAA" && case.2 == Answered::Positive);
+    check(&world, &CASES.iter().filter(still_there).copied().collect::<Vec<_>>());
+    check(&world, &[("m8.web", "A", Answered::NxDomain), ("web", "AAAA", Answered::NoData)]);
+}
+
+/// A pool with more addresses than the policy shows, some of weight 0: ranks are drawn and picked, not copied whole.
+#[test]
+fn picks_are_made_without_allocating() {
+    for policy in [Policy::RoundRobin, Policy::WeightedRandom] {
+        let mut settings = pool_settings(policy);
+        settings.addresses = rollcall::policy::Shown::AtMost(3.try_into().unwrap());
+        settings.services = settings.addresses;
+        let mut world = World::with_pools(&[("web", settings)]);
+        for n in 0..40 {
+            world.accept(&format!(
+                "add m{n}.web 30 A 10.0.0.{n}; add m{n}.web 30 TXT weight={}; add _s._tcp.web 30 SRV 0 1 1 m{n}.web",
+                n % 5
+            ));
+        }
+        for advance_ms in [0, 26_000, 3_990] {
+            world.advance(advance_ms);
+            assert_eq!(world.ask("web", "A").data().len(), 3);
+            check(&world, &[("web", "A", Answered::Positive), ("_s._tcp.web", "SRV", Answered::Positive)]);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_question_is_turned_away_without_allocating() {
+    let world = crowded();
+    let mut worker = Worker::new();
+    let question = question_message("web", "A", Some(1232));
+    let patched = |patch: &dyn Fn(&mut Vec<u8>)| {
+        let mut message = question.clone();
+        patch(&mut message);
+        message
+    };
+    let cases: [(&str, Vec<u8>, Outcome); 9] = {
+        use Answered::{BadVers, FormErr, NotImp, Refused};
+        let bare = |answered| Outcome::Reply(12, answered);
+        let with_opt = |answered| Outcome::Reply(12 + 11, answered);
+        let whole = |answered| Outcome::Reply(question.len(), answered);
+        // The question's class is the two octets before the OPT's eleven; the OPT's version is its seventh.
+        let len = question.len();
+        [
+            ("no question", patched(&|m| m[5] = 0), bare(FormErr)),
+            ("octets at the end", patched(&|m| m.push(0)), with_opt(FormErr)),
+            ("a name cut short", patched(&|m| m.truncate(15)), bare(FormErr)),
+            ("STATUS", patched(&|m| m[2] |= 2 << 3), with_opt(NotImp)),
+            ("class CH", patched(&|m| m[len - 12] = 3), whole(Refused)),
+            ("EDNS 1", patched(&|m| m[len - 5] = 1), whole(BadVers)),
+            ("an UPDATE", patched(&|m| m[2] |= 5 << 3), Outcome::Registrar),
+            ("a response", patched(&|m| m[2] |= 0x80), Outcome::Silence),
+            ("half a header", patched(&|m| m.truncate(6)), Outcome::Silence),
+        ]
+    };
+    for (what, message, wanted) in cases {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let (outcome, info) = worker.count(&world, transport, &message);
+            assert_eq!((outcome, info), (wanted, AllocationInfo::default()), "{what}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Where fuzzers begin: real messages of the kinds that the scenarios use, built by hickory-proto.
+
+use rollcall::query::{Answered, Outcome, Transport};
+use rollcall::wire::tsig::{Algorithm, sign_request};
+
+use super::targets::world::{question_message, update_message};
+use super::targets::{Server, WALL_S, beat, key};
+
+/// Target, name, octets.
+pub type Seed = (&'static str, &'static str, Vec<u8>);
+
+const EDNS: Option<u16> = Some(1232);
+
+/// Questions and what they come to.
+const QUESTIONS: [(&str, &str, &str, Option<u16>, Answered); 16] = {
+    use Answered::{NoData, NxDomain, Positive, Refused, Truncated};
+    [
+        ("pool-a", "web", "A", None, Positive),
+        ("pool-aaaa-mixed-case", "wEB.pOOL.eXAMPLE.", "AAAA", EDNS, Positive),
+        ("weighted-a", "game", "A", None, Positive),
+        ("srv", "_http._tcp.web", "SRV", EDNS, Positive),
+        ("all-srv", "_http._tcp.all.web", "SRV", EDNS, Positive),
+        ("member-a", "m1.web", "A", None, Positive),
+        ("member-txt", "m1.web", "TXT", None, Positive),
+        ("soa", "@", "SOA", None, Positive),
+        ("any", "web", "ANY", EDNS, Positive),
+        ("alias-to-pool", "to-web", "A", None, Positive),
+        ("alias-loop", "loop", "A", EDNS, Positive),
+        ("crowd", "crowd", "AAAA", None, Truncated),
+        ("nodata-empty-name", "b.c", "A", None, NoData),
+        ("nxdomain-in-pool", "m9.web", "A", EDNS, NxDomain),
+        ("nxdomain-below-note", "x.note._tcp.web", "TXT", None, NxDomain),
+        ("elsewhere", "www.example.org.", "A", EDNS, Refused),
+    ]
+};
+
+/// UPDATEs, their lease option, and whether they are accepted.
+const UPDATES: [(&str, &str, Option<&[u8]>, bool); 16] = [
+    ("join", "add m7.web 30 A 10.0.0.7; add _http._tcp.web 30 SRV 0 10 8080 m7.web", None, true),
+    ("join-new-pool", "add a.fresh 30 AAAA 2001:db8::7", Some(&[0, 0, 0, 9]), true),
+    ("short-form", "add web 30 A 10.0.0.77", None, true),
+    ("heartbeat", "add m1.web 30 A 10.0.0.1", Some(&[0, 0, 0, 60, 0, 0, 0, 90]), true),
+    ("attributes", "add m1.web 30 TXT weight=5 load=0.25 priority=3", None, true),
+    ("delete-then-add", "delete m1.web A; add m1.web 30 A 10.0.0.8", None, true),
+    ("delete-record", "delete m1.web AAAA 2001:db8::1", None, true),
+    ("delete-srv", "delete _http._tcp.web SRV 9 9 8081 m1.web; delete _http._tcp.web SRV", None, true),
+    ("delete-pool", "delete web A; delete game", None, true),
+    ("leave", "delete m1.web; delete n1.new", None, true),
+    ("lease-0", "add m1.web 30 A 10.0.0.1", Some(&[0, 0, 0, 0]), true),
+    ("bad-lease", "add m1.web 30 A 10.0.0.1", Some(&[0, 0, 0]), false),
+    ("outside-grant", "add m1.web 30 A 192.0.2.1", Some(&[0, 0, 0, 9]), false),
+    // The server has place for seven members and two pools more: the first of these are taken back.
+    (
+        "too-many-members",
+        "add a.web 5 A 10.0.0.20; add b.web 5 A 10.0.0.21; add c.web 5 A 10.0.0.22; add d.web 5 A 10.0.0.23; \
+         add e.web 5 A 10.0.0.24; add f.web 5 A 10.0.0.25; add g.web 5 A 10.0.0.26; add h.web 5 A 10.0.0.27",
+        None,
+        false,
+    ),
+    (
+        "too-many-pools",
+        "delete m1.web; add a.p 5 A 10.1.0.1; add a.q 5 A 10.1.0.1; add a.r 5 A 10.1.0.1",
+        None,
+        false,
+    ),
+    ("not-a-member", "add m8.web 30 TXT weight=2; add www 30 A 10.0.0.1", None, false),
+];
+
+const ZONES: [(&str, &str); 8] = [
+    ("plain", "@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n"),
+    (
+        "directives",
+        "$TTL 1h\n$ORIGIN example.\npool 60 IN SOA ns.pool h.pool ( 1 2h 3 ; c (\n 4 5 )\n\n$ORIGIN pool.example.\n@ NS ns\nns AAAA ::1\n",
+    ),
+    (
+        "types",
+        "@ SOA . . 1 2 3 4 5\n@ NS ns\n@ MX 10 ns\n@ TXT \"a\\\"b\" c\\065 \"\"\ns SRV 1 2 3 ns\nc CNAME @\n@ CAA 0 issue \"x\"\nh HTTPS 1 . alpn=h2 port=8443\n",
+    ),
+    ("unknown", "@ SOA ns h 1 2 3 4 5\n@ NS ns\nx TYPE65280 \\# 4 0a000001\n_s._tcp PTR i._s._tcp\n"),
+    ("include", "@ SOA ns h 1 2 3 4 5\n$INCLUDE other.zone\n"),
+    ("open", "@ SOA ns h ( 1 2 3 4 5\n@ TXT \"open\n"),
+    ("wildcard", "@ SOA ns h 1 2 3 4 5\n@ NS ns\n* A 192.0.2.1\nsub NS ns.sub\nd DNAME x.\n"),
+    ("class", "@ CH SOA ns h 1 2 3 4 5\na.b.c.d 1w2d IN A 1.2.3.4\nA.B.c.d 5 A 1.2.3.5\n"),
+];
+
+/// All of them.
+pub fn all() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    for (name, owner, rtype, size, _) in QUESTIONS {
+        seeds.push(("question", name, question_message(owner, rtype, size)));
+    }
+    let question = question_message("web", "A", Some(512));
+    let patched = |at: usize, octet: u8| {
+        let mut message = question.clone();
+        message[at] = octet;
+        message
+    };
+    seeds.push(("question", "status", patched(2, 2 << 3)));
+    seeds.push(("question", "badvers", patched(question.len() - 5, 1)));
+    seeds.push(("question", "chaos", patched(question.len() - 12, 3)));
+    for (name, script, lease, _) in UPDATES {
+        seeds.push(("update", name, update_message(script, lease).to_vec().unwrap()));
+    }
+    let heartbeat = update_message("add k1.web 30 A 10.0.0.9", Some(&[0, 0, 0, 9])).to_vec().unwrap();
+    let signed = |message: &[u8], algorithm: Algorithm| {
+        let mut message = message.to_vec();
+        sign_request(&mut message, &key(algorithm), WALL_S, 300);
+        message
+    };
+    seeds.push(("update", "signed-question", signed(&question, Algorithm::HmacSha256)));
+    seeds.push(("update", "signed-heartbeat", signed(&heartbeat, Algorithm::HmacSha256)));
+    seeds.push(("update", "other-algorithm", signed(&heartbeat, Algorithm::HmacSha512)));
+    for algorithm in Algorithm::ALL {
+        seeds.push(("tsig", algorithm.name(), signed(&heartbeat, algorithm)));
+    }
+    seeds.push(("tsig", "unsigned", heartbeat.clone()));
+    let twice = signed(&signed(&heartbeat, Algorithm::HmacSha256), Algorithm::HmacSha256);
+    seeds.push(("tsig", "twice", twice));
+    seeds.extend(opts());
+    seeds.extend(ZONES.map(|(name, text)| ("zonefile", name, text.into())));
+    seeds
+}
+
+fn opts() -> [Seed; 6] {
+    let opt = |size: u16, version: u8, options: &[u8]| {
+        let mut record = vec![0, 0, 41];
+        record.extend(size.to_be_bytes());
+        record.extend([0, version, 0x80, 0, 0, options.len() as u8]);
+        record.extend(options);
+        record
+    };
+    [
+        ("edns", "plain", opt(1232, 0, &[])),
+        ("edns", "small-version-1", opt(100, 1, &[])),
+        ("edns", "lease-4", opt(4096, 0, &[0, 2, 0, 4, 0, 0, 0, 30])),
+        ("edns", "cookie-lease-8", opt(512, 0, &[0, 10, 0, 1, 9, 0, 2, 0, 8, 0, 0, 0, 30, 0, 0, 1, 0])),
+        ("edns", "lease-6", opt(512, 0, &[0, 2, 0, 6, 0, 0, 0, 30, 0, 0])),
+        ("edns", "overrun", opt(512, 0, &[0, 2, 0, 9, 0, 0])),
+    ]
+}
+
+/// Holds seeds against what they are for.
+pub fn check() {
+    let mut server = Server::new();
+    for (what, owner, rtype, size, wanted) in QUESTIONS {
+        let (outcome, _) = server.answer(Transport::Udp, &question_message(owner, rtype, size));
+        assert!(matches!(outcome, Outcome::Reply(_, answered) if answered == wanted), "{what}: {outcome:?}");
+    }
+    for (what, script, lease, is_accepted) in UPDATES {
+        let message = update_message(script, lease).to_vec().unwrap();
+        let told = Server::new().handle(Transport::Udp, &message);
+        assert_eq!((told.refused, told.changes.is_empty()), (!is_accepted, !is_accepted), "{what}");
+    }
+    let mut heartbeat = update_message("add k1.web 30 A 10.0.0.9", None).to_vec().unwrap();
+    assert!(Server::new().handle(Transport::Udp, &heartbeat).refused, "k1 is the key's");
+    sign_request(&mut heartbeat, beat(), WALL_S, 300);
+    assert!(!Server::new().handle(Transport::Udp, &heartbeat).refused);
+}

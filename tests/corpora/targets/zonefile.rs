@@ -1,0 +1,54 @@
+//! Any text as a zone file; what is accepted can be served, record by record.
+
+use std::path::Path;
+
+use hickory_proto::op::Message;
+use rollcall::policy::Policy;
+use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
+use rollcall::security::{Grants, Keyring};
+use rollcall::update::{Limits, Registrar, ZoneInput};
+use rollcall::wire::{Name, Question};
+use rollcall::zone::{ZoneSettings, file};
+
+use super::NOW_MS;
+use super::world::{ZONE, pool_settings};
+
+/// Records of a file that are asked for.
+const ASKED_MAX: usize = 64;
+
+/// The target.
+pub fn run(text: &[u8]) {
+    let apex = Name::bytes_from_str(ZONE).unwrap();
+    let records = match file::parse(text, Path::new("any.zone"), &apex) {
+        Ok(records) => records,
+        Err(error) => return assert!(error.to_string().contains("any.zone"), "an error names the file"),
+    };
+    let asked: Vec<_> =
+        records.records.iter().map(|record| (record.owner.clone(), record.rtype)).take(ASKED_MAX).collect();
+    let settings = ZoneSettings {
+        apex,
+        negative_ttl_s: 2,
+        create_pools: true,
+        defaults: pool_settings(Policy::RoundRobin),
+        pools: Vec::new(),
+    };
+    let zone = ZoneInput { settings, records, grants: Grants::default(), serial: 1 };
+    let limits = Limits { members: 1, pools: 1 };
+    let registrar = Registrar::new(vec![zone], Keyring::default(), limits, 1, NOW_MS, 1)
+        .expect("a zone file that was accepted can be served");
+    let zones = registrar.published();
+    let context = Context { zones, transport: Transport::Tcp, now_ms: NOW_MS, reserved: 0 };
+    let (mut question, mut scratch, mut out) = (Question::default(), Scratch::new(0, 1), vec![0; 65_535]);
+    for (owner, rtype) in asked {
+        let head = b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00";
+        let message = [head, owner.as_slice(), &rtype.to_int().to_be_bytes(), b"\x00\x01"].concat();
+        let reading = query::read(zones, &message, &mut question);
+        let outcome = query::answer(&context, &question, reading, &message, &mut scratch, &mut out);
+        let Outcome::Reply(len, Answered::Positive) = outcome else {
+            panic!("{owner} {rtype} is in the file, and asked for it is {outcome:?}")
+        };
+        assert!(len > message.len(), "a record");
+        assert_eq!(&out[12..message.len()], &message[12..]);
+        _ = Message::from_vec(&out[..len]);
+    }
+}
