@@ -75,19 +75,16 @@ fn every_target_has_its_corpus_and_its_fuzzer() {
     }
 }
 
-/// Seeds reach what they were made for; without this a change of the fixture could turn all of them into refusals.
+/// Seeds reach what they were made for; without this a change of the fixture could turn all of them into refusals. With
+/// `WRITE_SEEDS` in the environment they are written anew first, beside what fuzzers found.
 #[test]
 fn seeds_do_what_they_are_for() {
-    seeds::check();
-}
-
-/// `cargo test --test corpora -- --ignored` writes the seeds anew, beside what fuzzers found.
-#[test]
-#[ignore = "writes to testdata/corpora"]
-fn write_seeds() {
-    for (target, name, octets) in seeds::all() {
-        let folder = corpora().join(target);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("seed-{name}")), octets).unwrap();
+    if std::env::var_os("WRITE_SEEDS").is_some() {
+        for (target, name, octets) in seeds::all() {
+            let folder = corpora().join(target);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("seed-{name}")), octets).unwrap();
+        }
     }
+    seeds::check();
 }
