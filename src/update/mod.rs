@@ -14,6 +14,7 @@ mod attributes;
 mod draft;
 mod message;
 mod names;
+mod plan;
 mod refusal;
 mod registrar;
 mod reply;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::draft::{Drafts, Plan, Verdict};
+use super::draft::Verdict;
 use super::message::Outline;
+use super::plan::{Drafts, Plan};
 use super::reply::{ReplyPlan, Signature};
 use super::{Ignored, Refusal};
 use crate::membership::{Cause, Change, Member, PoolHandle, Roll};
