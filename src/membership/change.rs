@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::roll::Entry;
-use super::{Member, MemberName, PoolHandle};
+use super::{LeaseRef, Member, MemberName, PoolHandle};
 
 /// Why a member changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +54,8 @@ pub struct Change {
     pub after: Option<Arc<Member>>,
     /// When the lease ended before, and when it ends now, monotonic milliseconds; 0 for no lease.
     pub ends_ms: (u64, u64),
+    /// The lease that moves from the one end to the other when the change is published.
+    pub(super) lease: Option<LeaseRef>,
     /// The place of a member that is gone: its lease is answered from until the change is published.
     pub(super) departed: Option<Entry>,
 }
@@ -67,7 +69,7 @@ impl Change {
         before: Option<Arc<Member>>,
         after: Option<Arc<Member>>,
     ) -> Self {
-        Change { pool, name, cause, before, after, ends_ms: (0, 0), departed: None }
+        Change { pool, name, cause, before, after, ends_ms: (0, 0), lease: None, departed: None }
     }
 
     /// Whether the store must hold it. A heartbeat that renews a lease and nothing else never reaches the disk, but the
@@ -96,7 +98,8 @@ impl Change {
             cause: Cause::Changed,
             before: self.after.clone(),
             after: self.before.clone(),
-            ends_ms: (self.ends_ms.1, self.ends_ms.0),
+            ends_ms: (0, 0),
+            lease: None,
             departed: None,
         }
     }

@@ -34,14 +34,12 @@ pub struct Entry {
     pub lease: LeaseRef,
     /// When the timer that counts will fire; timers set for other moments are left over and ignored.
     timer_ms: u64,
-    /// The lease's end once what was judged is published; `None` when the lease table has it.
-    pending_ends_ms: Option<u64>,
 }
 
 impl Entry {
-    /// When its lease ends, monotonic milliseconds, what is judged and not yet published included.
+    /// When its lease ends as published, monotonic milliseconds; 0 if it is over.
     pub fn ends_ms(&self, leases: &LeaseTable) -> u64 {
-        self.pending_ends_ms.or_else(|| leases.ends_ms(self.lease)).unwrap_or(0)
+        leases.ends_ms(self.lease).unwrap_or(0)
     }
 }
 
@@ -103,8 +101,8 @@ impl Roll {
         fits.then_some(()).ok_or(RollError::Full { members_max: self.members_max })
     }
 
-    /// Registers a member, or replaces what it had registered, with a lease that ends at `ends_ms`. Answers learn of it
-    /// with [`Roll::release`].
+    /// Registers a member, or replaces what it had registered, with a lease that ends at `ends_ms`. A lease that runs already
+    /// moves with [`Roll::move_lease`]; until then the caller makes no other change to this member.
     ///
     /// An equal member keeps its old `Arc`, so consumers can tell a bare renewal by the pointer.
     pub fn put(
@@ -120,13 +118,15 @@ impl Roll {
             let cause = if restored { Cause::Restored } else { Cause::Joined };
             let after = Some(after);
             let (pool, name) = (Arc::clone(pool), name.into());
+            let ends_ms = (0, ends_ms);
             return Ok(Change {
                 pool,
                 name,
                 cause,
                 before: None,
                 after,
-                ends_ms: (0, ends_ms),
+                ends_ms,
+                lease: None,
                 departed: None,
             });
         };
@@ -137,7 +137,6 @@ impl Roll {
         }
         let after = Arc::clone(&entry.member);
         let held_ms = entry.ends_ms(&self.leases);
-        entry.pending_ends_ms = Some(ends_ms);
         Self::set_timer(&mut self.wheel, entry, after.first_end_ms(ends_ms));
         Ok(Change {
             pool: Arc::clone(pool),
@@ -146,6 +145,7 @@ impl Roll {
             before: Some(before),
             after: Some(after),
             ends_ms: (held_ms, ends_ms),
+            lease: Some(entry.lease),
             departed: None,
         })
     }
@@ -173,8 +173,7 @@ impl Roll {
             Some(place) => *place = holder,
             None => self.holders.push(holder),
         }
-        let mut entry =
-            Entry { member: Arc::clone(&member), lease, timer_ms: u64::MAX, pending_ends_ms: None };
+        let mut entry = Entry { member: Arc::clone(&member), lease, timer_ms: u64::MAX };
         Self::set_timer(&mut self.wheel, &mut entry, member.first_end_ms(ends_ms));
         self.insert(pool, name, entry);
         self.tidy_wheel();
@@ -209,7 +208,7 @@ impl Roll {
         }
     }
 
-    /// Takes a member off the roll. Answers go on to show it until [`Roll::release`], unless its lease is over.
+    /// Takes a member off the roll. Its lease is answered from until [`Roll::release`], unless it is over.
     pub fn remove(&mut self, pool: &[u8], name: &[u8], cause: Cause) -> Option<Change> {
         let (handle, _) = self.pools.get_key_value(pool)?;
         let handle = Arc::clone(handle);
@@ -226,21 +225,23 @@ impl Roll {
             before: Some(Arc::clone(&entry.member)),
             after: None,
             ends_ms: (entry.ends_ms(&self.leases), 0),
+            lease: None,
             departed: Some(entry),
         })
     }
 
-    /// Makes a change's lease what it says, as its view is published: ends moved, and those of the departed ended, their
-    /// slots free for others.
+    /// Moves a change's lease to its new end. Before the view is made: a view's bound may be early, never late.
+    pub fn move_lease(&self, change: &Change) {
+        let (before_ms, after_ms) = change.ends_ms;
+        if let Some(lease) = change.lease {
+            self.leases.set(lease, before_ms, after_ms);
+        }
+    }
+
+    /// Ends the lease of a member that is gone, and frees its slot. After the view is in place that lacks it.
     pub fn release(&mut self, change: &Change) {
         if let Some(entry) = &change.departed {
             self.free_slot(entry.lease);
-        }
-        let (before_ms, after_ms) = change.ends_ms;
-        let entry = self.pools.get_mut(&change.pool).and_then(|members| members.get_mut(&change.name));
-        if let (Some(entry), true) = (entry, change.before.is_some() && change.after.is_some()) {
-            self.leases.set(entry.lease, before_ms, after_ms);
-            entry.pending_ends_ms = entry.pending_ends_ms.filter(|&ends_ms| ends_ms != after_ms);
         }
     }
 
@@ -281,6 +282,7 @@ impl Roll {
                 before: Some(before),
                 after: Some(rest),
                 ends_ms: (ends_ms, ends_ms),
+                lease: None,
                 departed: None,
             });
         }
@@ -311,23 +313,28 @@ impl Roll {
         (changes, looked_at)
     }
 
-    /// Takes a change back that could not be committed, and was neither published nor released. Changes are taken back newest
-    /// first.
+    /// Takes a change back that could not be committed, and was neither published nor released.
     pub fn undo(&mut self, change: &Change) {
-        let Change { pool, name, before, departed, ends_ms: (before_ms, _), .. } = change;
+        let Change { pool, name, before, departed, .. } = change;
         match (before, departed) {
             (None, _) => {
                 if let Some(Change { departed: Some(entry), .. }) = self.remove(pool, name, change.cause) {
                     self.free_slot(entry.lease);
                 }
             }
-            (Some(_), Some(entry)) => self.insert(pool, name, entry.clone()),
+            (Some(_), Some(entry)) => {
+                let mut entry = entry.clone();
+                // Its timer may have been cleared meanwhile.
+                entry.timer_ms = u64::MAX;
+                let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));
+                Self::set_timer(&mut self.wheel, &mut entry, at_ms);
+                self.insert(pool, name, entry);
+            }
             (Some(before), None) => {
                 if let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) {
                     entry.member = Arc::clone(before);
-                    let held_ms = self.leases.ends_ms(entry.lease);
-                    entry.pending_ends_ms = Some(*before_ms).filter(|_| held_ms != Some(*before_ms));
-                    Self::set_timer(&mut self.wheel, entry, before.first_end_ms(*before_ms));
+                    let at_ms = before.first_end_ms(entry.ends_ms(&self.leases));
+                    Self::set_timer(&mut self.wheel, entry, at_ms);
                 }
             }
         }
@@ -370,6 +377,7 @@ mod tests {
         let joined = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
         assert_eq!((joined.cause, roll.len()), (Cause::Joined, 1));
         let renewed = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 40_000, false).unwrap();
+        roll.move_lease(&renewed);
         assert_eq!(renewed.cause, Cause::Renewed);
         assert!(!renewed.is_durable() && !renewed.is_visible() && !renewed.reshapes());
         assert!(roll.expire(39_990, 100).0.is_empty(), "the first timer fires and is set again");
@@ -405,9 +413,11 @@ mod tests {
         let pool: PoolHandle = Arc::from(*b"web");
         roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
         let changed = roll.put(&pool, b"m1", member(&[(2, FOLLOWS_LEASE)]), 60_000, false).unwrap();
+        roll.undo(&changed);
         let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
         let joined = roll.put(&pool, b"m2", member(&[(3, FOLLOWS_LEASE)]), 60_000, false).unwrap();
-        [&joined, &left, &changed].into_iter().for_each(|change| roll.undo(change));
+        roll.wheel.clear();
+        [&joined, &left].into_iter().for_each(|change| roll.undo(change));
         assert_eq!(roll.len(), 1);
         let entry = roll.find(&pool, b"m1").unwrap();
         assert_eq!(entry.member.addresses, member(&[(1, FOLLOWS_LEASE)]).addresses);
@@ -424,7 +434,7 @@ mod tests {
         let renewed = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 20_000, false).unwrap();
         assert!(renewed.reshapes(), "a lease that ends sooner makes the view's bound late");
         assert_eq!(roll.leases().ends_ms(lease), Some(30_000));
-        roll.release(&renewed);
+        roll.move_lease(&renewed);
         assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
         let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
         assert_eq!(roll.leases().ends_ms(lease), Some(20_000));

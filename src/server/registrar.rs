@@ -13,9 +13,11 @@
 //! 3. Expiry is the other way round: it leaves the answers first. If the process dies before the store knows, the member
 //!    comes back for one grace, which is what a restart gives anyway.
 //! 4. What the store does not know yet goes with the next commit, whatever causes it, in front of it.
-//! 5. A message is judged as of when it was received: a heartbeat that waits behind a slow disk is not late.
+//! 5. A message is judged as of when it was received, and leases end as of the last one judged while others wait: a
+//!    heartbeat that waits behind a slow disk is not late.
+//! 6. A member changes once in a group. A second message about it closes the group: what it is judged by is published.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
@@ -32,7 +34,7 @@ use super::observe::Observer;
 use crate::membership::{Change, MemberName, PoolHandle};
 use crate::query::Transport;
 use crate::store::{Store, StoreError};
-use crate::update::{Clock, Handled, Registrar, Request};
+use crate::update::{Clock, Handled, Registrar, ReplyPlan, Request};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
 /// the serial and the store learn of an expiry, and for how long a view with a dead member costs more than one without. Most
@@ -119,8 +121,15 @@ struct Judged {
     handled: Handled,
     /// Its changes, among those of the group.
     changes: Range<usize>,
-    /// Whether it is not undone.
-    stands: bool,
+}
+
+/// Jobs that share a commit.
+#[derive(Default)]
+struct Group {
+    /// Ends of leases and records that the jobs brought to light.
+    facts: Vec<Change>,
+    changes: Vec<Change>,
+    judged: Vec<Judged>,
 }
 
 /// The registrar, its store and its log, as one thread runs them.
@@ -147,20 +156,21 @@ impl<S: Commit> GroupCommit<S> {
 
     /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
     pub fn run(mut self, jobs: &Receiver<Job>) {
-        let mut tick_ms = 0_u64;
+        let (mut tick_ms, mut judged_ms) = (0_u64, 0_u64);
         loop {
             let wait = Duration::from_millis(tick_ms.saturating_sub(clock::now_ms()));
             match jobs.recv_timeout(wait) {
                 Ok(first) => {
                     let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP_MAX - 1));
-                    self.serve(group, clock::both());
+                    self.serve(group.inspect(|job| judged_ms = job.received_ms), clock::both());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let now_ms = clock::now_ms();
             if now_ms >= tick_ms {
-                let more = self.tick(now_ms);
+                let as_of_ms = if jobs.is_empty() { now_ms } else { judged_ms };
+                let more = self.tick(as_of_ms);
                 tick_ms = if more { now_ms } else { now_ms + TICK_MS };
             }
         }
@@ -168,39 +178,64 @@ impl<S: Commit> GroupCommit<S> {
         self.store_unsaved(clock::now_ms());
     }
 
-    /// Judges a group of jobs, commits and publishes what they changed, and replies to each.
-    fn serve(&mut self, group: impl Iterator<Item = Job>, clock: Clock) {
-        let (mut published, mut changes, mut judged) = (Vec::new(), Vec::new(), Vec::new());
-        for Job { message, source, received_ms, reply_to } in group {
-            let request = Request { message: &message, source: source.ip(), transport: reply_to.transport() };
-            let mut handled = self.registrar.handle(&request, Clock { now_ms: received_ms, ..clock });
+    /// Judges jobs in order, a group at a time: each group is committed and published, and then replied to.
+    fn serve(&mut self, jobs: impl Iterator<Item = Job>, clock: Clock) {
+        let mut group = Group::default();
+        for Job { message, source, received_ms, reply_to } in jobs {
+            let transport = reply_to.transport();
+            let request = Request { message: &message, source: source.ip(), transport, received_ms };
+            let mut handled = self.registrar.handle(&request, clock);
+            if handled.waits {
+                self.finish(std::mem::take(&mut group), clock);
+                handled = self.registrar.handle(&request, clock);
+            }
             self.observer.update(source, &handled, clock.now_ms);
-            let start = changes.len();
+            if handled.reply.as_ref().is_some_and(ReplyPlan::is_answer) {
+                self.reply(&reply_to, handled.reply.as_ref(), true, clock.wall_s);
+                continue;
+            }
             // An expiry that a message brought to light stands, whatever becomes of the message.
             let (facts, own): (Vec<_>, Vec<_>) = handled.changes.drain(..).partition(Change::is_fact);
-            self.leave_unsaved(&facts, clock.now_ms);
-            published.extend(facts);
-            changes.extend(own);
-            judged.push(Judged { reply_to, handled, changes: start..changes.len(), stands: true });
+            group.facts.extend(facts);
+            let start = group.changes.len();
+            group.changes.extend(own);
+            group.judged.push(Judged { reply_to, handled, changes: start..group.changes.len() });
         }
-        if changes.iter().any(Change::is_durable) && !self.commit(&changes, clock.now_ms) {
-            let stands = mark_what_falls(&mut judged, &changes);
-            let fallen = changes.iter().zip(&stands).filter(|(_, stands)| !**stands);
-            let fallen: Vec<_> = fallen.map(|(change, _)| change).collect();
-            self.registrar.undo(&fallen);
-            let reversed: Vec<_> = fallen.iter().rev().map(|change| change.reversed()).collect();
+        self.finish(group, clock);
+    }
+
+    /// Commits and publishes what a group changed, and replies to each of its jobs.
+    fn finish(&mut self, group: Group, clock: Clock) {
+        let Group { facts: mut published, mut changes, judged } = group;
+        self.leave_unsaved(&published, clock.now_ms);
+        let is_committed = !changes.iter().any(Change::is_durable) || self.commit(&changes, clock.now_ms);
+        // Without the commit, a job stands that needed none: a bare heartbeat.
+        let stands = |job: &Judged| {
+            is_committed
+                || !changes.get(job.changes.clone()).unwrap_or_default().iter().any(Change::is_durable)
+        };
+        let replies: Vec<bool> = judged.iter().map(stands).collect();
+        if !is_committed {
+            let fallen = judged.iter().zip(&replies).filter(|(_, stands)| !**stands);
+            let fallen: Vec<_> = fallen.flat_map(|(job, _)| job.changes.clone()).collect();
+            let undone: Vec<_> = fallen.iter().filter_map(|&place| changes.get(place)).collect();
+            self.registrar.undo(&undone);
+            let reversed: Vec<_> = undone.iter().map(|change| change.reversed()).collect();
             self.leave_unsaved(&reversed, clock.now_ms);
-            let mut stands = stands.into_iter();
-            changes.retain(|_| stands.next().unwrap_or(true));
+            let mut place = 0..;
+            changes.retain(|_| place.next().is_some_and(|place| fallen.binary_search(&place).is_err()));
         }
         published.append(&mut changes);
         self.publish(&published, clock.now_ms);
         published.iter().for_each(|change| self.observer.change(change));
-        for job in judged {
-            let reply = job.handled.reply.as_ref().map(|plan| plan.finish(job.stands, clock.wall_s));
-            if !job.reply_to.send(reply) {
-                self.observer.reply_lost();
-            }
+        for (job, stands) in judged.iter().zip(replies) {
+            self.reply(&job.reply_to, job.handled.reply.as_ref(), stands, clock.wall_s);
+        }
+    }
+
+    fn reply(&self, to: &ReplyTo, plan: Option<&ReplyPlan>, stands: bool, wall_s: u64) {
+        if !to.send(plan.map(|plan| plan.finish(stands, wall_s))) {
+            self.observer.reply_lost();
         }
     }
 
@@ -264,26 +299,10 @@ impl<S: Commit> GroupCommit<S> {
     }
 }
 
-/// Marks the jobs that cannot stand without the commit: those with changes that must last, and whatever came after them
-/// for the same member, which has lost its ground. Returns which of the changes stand.
-fn mark_what_falls(judged: &mut [Judged], changes: &[Change]) -> Vec<bool> {
-    let mut fallen = HashSet::new();
-    let mut stands = vec![true; changes.len()];
-    for job in judged {
-        let own = changes.get(job.changes.clone()).unwrap_or_default();
-        let member = |change: &Change| (Arc::clone(&change.pool), change.name.clone());
-        if own.iter().any(|change| change.is_durable() || fallen.contains(&member(change))) {
-            fallen.extend(own.iter().map(member));
-            job.stands = false;
-            stands.get_mut(job.changes.clone()).unwrap_or_default().fill(false);
-        }
-    }
-    stands
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::collections::BTreeMap;
     use std::rc::Rc;
 
     use super::super::observe::Counters;
@@ -297,6 +316,8 @@ mod tests {
     struct Disk {
         full: bool,
         causes: Vec<Cause>,
+        /// Each member's last address octet, as a restart would find it.
+        members: BTreeMap<Vec<u8>, u8>,
     }
 
     #[derive(Clone, Default)]
@@ -314,7 +335,17 @@ mod tests {
             if disk.full {
                 return Err("no space left");
             }
-            disk.causes.extend(changes.into_iter().map(|change| change.cause));
+            for change in changes {
+                disk.causes.push(change.cause);
+                match &change.after {
+                    Some(member) => {
+                        let ip = member.addresses.last().unwrap().ip.to_string();
+                        let last = ip.rsplit('.').next().unwrap().parse().unwrap();
+                        disk.members.insert(change.name.to_vec(), last);
+                    }
+                    None => _ = disk.members.remove(change.name.as_ref()),
+                }
+            }
             Ok(())
         }
     }
@@ -322,6 +353,10 @@ mod tests {
     impl FakeStore {
         fn fill(&self, full: bool) {
             self.0.borrow_mut().full = full;
+        }
+
+        fn last_of(&self, label: &str) -> Option<u8> {
+            self.0.borrow().members.get(label.as_bytes()).copied()
         }
 
         fn causes(&self) -> Vec<Cause> {
@@ -335,18 +370,10 @@ mod tests {
         (GroupCommit::new(registrar(), store.clone(), observer, &[]), counters)
     }
 
-    /// Serves the messages as one group at `now_ms`; the RCODEs of the replies, in order.
+    /// Serves messages that came just now; the RCODEs of the replies, in order.
     fn serve(desk: &mut GroupCommit<FakeStore>, now_ms: u64, messages: &[Vec<u8>]) -> Vec<Rcode> {
-        let (to_client, mut replies) = mpsc::channel(messages.len());
-        let group = messages.iter().map(|message| Job {
-            message: message.as_slice().into(),
-            source: ([127, 0, 0, 1], 4_000).into(),
-            received_ms: now_ms,
-            reply_to: ReplyTo::Tcp(to_client.clone()),
-        });
-        desk.serve(group, Clock { now_ms, wall_s: 1_800_000_000 });
-        let rcode = |reply: Option<Vec<u8>>| Rcode::masked_from_int(reply.unwrap()[3]);
-        std::iter::from_fn(|| replies.try_recv().ok()).map(rcode).collect()
+        let messages: Vec<_> = messages.iter().map(|message| (now_ms, message.clone())).collect();
+        serve_late(desk, now_ms, &messages)
     }
 
     #[test]
@@ -426,6 +453,89 @@ mod tests {
         assert_eq!(store.causes(), [Cause::Joined, Cause::Expired]);
         let json = counters.to_json();
         assert_eq!(json["store"]["failures"], 2);
+    }
+
+    /// The message, with a lease asked for (RFC 9664) and another address: 127.0.0.LAST.
+    fn asking(label: &str, last: u8, lease_s: u32) -> Vec<u8> {
+        let mut message = registration(label);
+        *message.last_mut().unwrap() = last;
+        message[11] = 1;
+        message.extend_from_slice(b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x08\x00\x02\x00\x04");
+        message.extend_from_slice(&lease_s.to_be_bytes());
+        message
+    }
+
+    /// Serves messages as they come off a queue in which they waited since these moments.
+    fn serve_late(desk: &mut GroupCommit<FakeStore>, now_ms: u64, messages: &[(u64, Vec<u8>)]) -> Vec<Rcode> {
+        let (to_client, mut replies) = mpsc::channel(messages.len());
+        let jobs = messages.iter().map(|(received_ms, message)| Job {
+            message: message.as_slice().into(),
+            source: ([127, 0, 0, 1], 4_000).into(),
+            received_ms: *received_ms,
+            reply_to: ReplyTo::Tcp(to_client.clone()),
+        });
+        desk.serve(jobs, Clock { now_ms, wall_s: 1_800_000_000 });
+        let rcode = |reply: Option<Vec<u8>>| Rcode::masked_from_int(reply.unwrap()[3]);
+        std::iter::from_fn(|| replies.try_recv().ok()).map(rcode).collect()
+    }
+
+    #[test]
+    fn messages_about_one_member_are_judged_one_after_another() {
+        let store = FakeStore::default();
+        let (mut desk, _) = desk(&store);
+        serve_late(&mut desk, 1_000, &[(1_000, asking("m1", 1, 60))]);
+        // They waited in the queue while the disk was slow: a lease cut to two seconds, and the next heartbeat just too late.
+        let late = [(2_000, asking("m1", 1, 2)), (4_010, asking("m1", 1, 2))];
+        assert_eq!(serve_late(&mut desk, 4_100, &late), [Rcode::NOERROR; 2]);
+        use Cause::{Changed, Expired, Joined};
+        assert_eq!(store.causes(), [Joined, Changed, Expired, Joined]);
+    }
+
+    #[test]
+    fn who_leaves_and_joins_again_has_the_new_lease_alone() {
+        let store = FakeStore::default();
+        let (mut desk, _) = desk(&store);
+        serve_late(&mut desk, 1_000, &[(1_000, asking("m1", 1, 3_600))]);
+        let again =
+            [(2_000, asking("m1", 1, 3_600)), (2_001, asking("m1", 1, 0)), (2_002, asking("m1", 1, 30))];
+        assert_eq!(serve_late(&mut desk, 2_010, &again), [Rcode::NOERROR; 3]);
+        desk.tick(32_050);
+        assert_eq!(desk.registrar.members(), 0);
+    }
+
+    #[test]
+    fn what_fell_with_the_disk_is_not_brought_back_by_a_later_commit() {
+        let store = FakeStore::default();
+        let (mut desk, _) = desk(&store);
+        serve_late(&mut desk, 1_000, &[(1_000, asking("m1", 1, 2))]);
+        store.fill(true);
+        let late = [(2_000, asking("m1", 2, 2)), (4_050, asking("m1", 2, 2))];
+        assert_eq!(serve_late(&mut desk, 4_100, &late), [Rcode::SERVFAIL; 2]);
+        store.fill(false);
+        desk.tick(5_500);
+        assert_eq!(desk.registrar.members(), 0);
+        assert_eq!(store.last_of("m1"), None, "it expired; a restart must not find it");
+    }
+
+    #[test]
+    fn a_heartbeat_that_waited_for_the_disk_is_in_time() {
+        let store = FakeStore::default();
+        let (desk, counters) = desk(&store);
+        let (queue, jobs) = crossbeam_channel::bounded(8);
+        let (to_client, replies) = mpsc::channel(8);
+        let now_ms = clock::now_ms();
+        // Received when the lease had 100 ms left; judged after it was over. Nobody ticks in between.
+        let waited = [(now_ms, "m1"), (now_ms, "m2"), (now_ms + 1_900, "m1"), (now_ms + 3_700, "m1")];
+        for (received_ms, label) in waited {
+            let reply_to = ReplyTo::Tcp(to_client.clone());
+            let (message, source) = (asking(label, 1, 2).into(), ([127, 0, 0, 1], 4_000).into());
+            queue.send(Job { message, source, received_ms, reply_to }).unwrap();
+        }
+        drop(queue);
+        desk.run(&jobs);
+        drop(replies);
+        let json = counters.to_json();
+        assert_eq!((&json["changes"]["joined"], &json["changes"]["renewed"]), (&2.into(), &2.into()));
     }
 
     #[test]

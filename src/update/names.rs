@@ -32,11 +32,9 @@ pub(super) fn classify(publisher: &Publisher, name: &[u8]) -> Target {
             return in_pool(pool, name);
         }
         let Some((_, rest)) = split_label(pool) else { break };
-        if rest == apex && rest.len() < pool.len() {
+        if publisher.pool(pool).is_some() || publisher.may_create(pool) {
             let target = in_pool(pool, name);
-            let makes_one = matches!(target, Target::Member(..) | Target::Service(..));
-            let label_is_plain = pool.get(1).is_some_and(|&first| first != b'_');
-            if makes_one && label_is_plain && (publisher.pool(pool).is_some() || publisher.may_create(pool)) {
+            if matches!(target, Target::Member(..) | Target::Service(..)) {
                 return target;
             }
         }

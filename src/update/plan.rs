@@ -17,70 +17,112 @@ use crate::zone::Publisher;
 /// What a message comes to, once all of it is allowed.
 pub(super) struct Plan {
     pub verdicts: Vec<Verdict>,
-    /// The lease granted, milliseconds; the least of all, if pools differ. `None` if nothing was renewed.
-    pub lease_ms: Option<u32>,
+    /// How long the leases of those whom the message is about and who stay will run, milliseconds; the least of all. `None`
+    /// if nobody stays.
+    pub lease_ms: Option<u64>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
     pub ignored: Vec<Ignored>,
 }
 
+/// Members that one message may have looked at for deletions of shared names and for members known by their addresses: some
+/// 50 ms of the registrar's time. A member's own names need no looking.
+const LOOKED_AT_MAX: usize = 1_000_000;
+
+/// What a message's registrations depend on besides its records.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// When it was received, monotonic milliseconds.
+    pub now_ms: u64,
+    /// The lease option, if there was one.
+    pub wish: Option<LeaseOption>,
+    /// The server's run.
+    pub run: u32,
+}
+
 /// The drafts of one message.
 pub(super) struct Drafts<'a> {
-    pub publisher: &'a Publisher,
-    pub roll: &'a Roll,
-    pub grants: &'a Grants,
-    pub sent: &'a Sent,
-    pub now_ms: u64,
-    drafts: BTreeMap<(PoolHandle, MemberName), Draft>,
+    publisher: &'a Publisher,
+    roll: &'a Roll,
+    grants: &'a Grants,
+    sent: &'a Sent,
+    terms: Terms,
+    drafts: BTreeMap<PoolHandle, BTreeMap<MemberName, Draft>>,
+    looked_at: usize,
 }
 
 impl<'a> Drafts<'a> {
+    /// No drafts yet.
     pub fn new(
         publisher: &'a Publisher,
         roll: &'a Roll,
         grants: &'a Grants,
         sent: &'a Sent,
-        now_ms: u64,
+        terms: Terms,
     ) -> Self {
-        Drafts { publisher, roll, grants, sent, now_ms, drafts: BTreeMap::new() }
+        Drafts { publisher, roll, grants, sent, terms, drafts: BTreeMap::new(), looked_at: 0 }
     }
 
     fn draft(&mut self, pool: PoolHandle, name: MemberName) -> &mut Draft {
-        let (roll, now_ms) = (self.roll, self.now_ms);
-        self.drafts.entry((pool, name)).or_insert_with_key(|(pool, name)| Draft::of(roll, pool, name, now_ms))
+        let (roll, now_ms) = (self.roll, self.terms.now_ms);
+        let drafts = self.drafts.entry(PoolHandle::clone(&pool)).or_default();
+        drafts.entry(name).or_insert_with_key(|name| Draft::of(roll, &pool, name, now_ms))
     }
 
     /// The grant under which the sender may do something to a member that has these addresses. One that covers them all
     /// comes first; an address that stands already and is in no grant does not keep its member from leaving.
-    fn grant(&self, pool: &[u8], addresses: &[IpAddr], named: &[IpAddr]) -> Result<&'a Grant, Refusal> {
+    fn grant(&self, text: &str, addresses: &[IpAddr], named: &[IpAddr]) -> Result<&'a Grant, Refusal> {
         let Sent { sender, source } = self.sent;
-        let text = self.pool_text(pool);
-        let all = self.grants.find(sender, *source, &text, addresses);
-        Ok(all.or_else(|_| self.grants.find(sender, *source, &text, named))?)
+        let all = self.grants.find(sender, *source, text, addresses);
+        Ok(all.or_else(|_| self.grants.find(sender, *source, text, named))?)
     }
 
     /// Members of a pool as they stand after the records before this one: those on the roll, and those drafted.
-    fn standing<'s>(&'s self, pool: &'s PoolHandle) -> impl Iterator<Item = (&'s MemberName, &'s Member)> {
-        let now_ms = self.now_ms;
-        let key = move |name: &MemberName| (PoolHandle::clone(pool), name.clone());
+    fn standing(&self, pool: &[u8]) -> impl Iterator<Item = (&MemberName, &Member)> {
+        let drafts = self.drafts.get(pool);
         let on_roll = self.roll.members(pool).filter(move |(name, entry)| {
-            entry.member.ends_ms(entry.ends_ms(self.roll.leases())) > now_ms
-                && !self.drafts.contains_key(&key(name))
+            let ends_ms = entry.member.ends_ms(entry.ends_ms(self.roll.leases()));
+            ends_ms > self.terms.now_ms && !drafts.is_some_and(|drafts| drafts.contains_key(*name))
         });
-        let drafted = self.drafts.iter().filter(move |((drafted, _), _)| drafted == pool);
+        let drafted = drafts.into_iter().flatten();
         on_roll
             .map(|(name, entry)| (name, entry.member.as_ref()))
-            .chain(drafted.map(|((_, name), draft)| (name, &draft.member)))
+            .chain(drafted.map(|(name, draft)| (name, &draft.member)))
+    }
+
+    /// Looks at a pool's standing members, within what one message may have looked at.
+    fn look(
+        &mut self,
+        pool: &[u8],
+        is_it: impl Fn(&Self, &Member) -> bool,
+        most: usize,
+    ) -> Result<Vec<MemberName>, Refusal> {
+        if self.looked_at > LOOKED_AT_MAX {
+            let text =
+                "one message deletes too many shared names of large pools: split it, or name the members";
+            return Err(Refusal::Limit(text.to_owned()));
+        }
+        let mut looked_at = 0;
+        let standing = self.standing(pool).inspect(|_| looked_at += 1);
+        let found =
+            standing.filter(|(_, member)| is_it(self, member)).map(|(name, _)| name.clone()).take(most);
+        let found = found.collect();
+        self.looked_at += looked_at;
+        Ok(found)
     }
 
     /// Members of a pool that the sender owns, for deletions of what several members share.
-    fn own_members(&self, pool: &PoolHandle) -> Result<Vec<MemberName>, Refusal> {
-        self.grant(pool, &[], &[])?;
-        let is_own = |member: &Member| {
-            // Drafted just now, by the sender.
+    fn own_members(&mut self, pool: &PoolHandle) -> Result<Vec<MemberName>, Refusal> {
+        let text = self.pool_text(pool);
+        let owner = self.owner(self.grant(&text, &[], &[])?);
+        let is_own = |drafts: &Self, member: &Member| {
+            // Drafted just now by the sender, or owned under the pool's first grant, or under one for its addresses.
             member.owner.is_empty()
-                || self.grant(pool, &ips(member), &[]).is_ok_and(|grant| self.owner(grant) == member.owner)
+                || member.owner == owner
+                || drafts
+                    .grant(&text, &ips(member), &[])
+                    .is_ok_and(|grant| drafts.owner(grant) == member.owner)
         };
-        Ok(self.standing(pool).filter(|(_, member)| is_own(member)).map(|(name, _)| name.clone()).collect())
+        self.look(pool, is_own, usize::MAX)
     }
 
     fn owner(&self, grant: &Grant) -> Box<str> {
@@ -89,15 +131,15 @@ impl<'a> Drafts<'a> {
 
     /// The member of a pool that has this address, or the name that it gets by it. The name is tried first: for a heartbeat
     /// in the short form nobody else is looked at.
-    fn member_at(&self, pool: &PoolHandle, ip: IpAddr) -> MemberName {
+    fn member_at(&mut self, pool: &PoolHandle, ip: IpAddr) -> Result<MemberName, Refusal> {
         let has_it = |member: &Member| member.addresses.iter().any(|address| address.ip == ip);
         let label = address_label(ip);
-        let draft = || Draft::of(self.roll, pool, &label, self.now_ms);
-        if !self.drafts.contains_key(&(PoolHandle::clone(pool), label.clone())) && has_it(&draft().member) {
-            return label;
+        let is_drafted = self.drafts.get(pool).is_some_and(|drafts| drafts.contains_key(&label));
+        if !is_drafted && has_it(&Draft::of(self.roll, pool, &label, self.terms.now_ms).member) {
+            return Ok(label);
         }
-        let known = self.standing(pool).find(|(_, member)| has_it(member)).map(|(name, _)| name.clone());
-        known.unwrap_or(label)
+        let known = self.look(pool, |_, member| has_it(member), 1)?;
+        Ok(known.into_iter().next().unwrap_or(label))
     }
 
     /// The pool's name as grants spell it: relative to the zone, without a closing dot.
@@ -133,7 +175,7 @@ impl<'a> Drafts<'a> {
             }
             (Target::Pool(pool), Rtype::A | Rtype::AAAA) => {
                 let ip = address(rdata).ok_or_else(refused)?;
-                let member = self.member_at(&pool, ip);
+                let member = self.member_at(&pool, ip)?;
                 self.draft(pool, member).add_address(ip, ttl_s)
             }
             (Target::Member(pool, member), Rtype::TXT) => {
@@ -191,9 +233,9 @@ impl<'a> Drafts<'a> {
             }
             (Target::Pool(pool), Rtype::A | Rtype::AAAA) => {
                 let ip = address(rdata);
-                let member = ip.map(|ip| self.member_at(&pool, ip));
-                if let Some(member) = member {
-                    self.draft(pool, member).delete_address(ip);
+                if let Some(ip) = ip {
+                    let member = self.member_at(&pool, ip)?;
+                    self.draft(pool, member).delete_address(Some(ip));
                 }
             }
             (Target::Member(pool, member), Rtype::TXT) => {
@@ -213,58 +255,66 @@ impl<'a> Drafts<'a> {
         Ok(())
     }
 
-    /// Judges what stands at the end: all of it is allowed, or nothing is done. `wish` is the lease option, if there was
-    /// one; `run` the server's run.
-    pub fn finish(mut self, wish: Option<LeaseOption>, run: u32) -> Result<Plan, Refusal> {
+    /// Judges what stands at the end: all of it is allowed, or nothing is done.
+    pub fn finish(mut self) -> Result<Plan, Refusal> {
         let mut plan = Plan { verdicts: Vec::new(), lease_ms: None, ignored: Vec::new() };
         self.check_services()?;
-        for ((pool, name), mut draft) in std::mem::take(&mut self.drafts) {
-            draft.forget_what_fell();
-            let stands_at = match &draft.before {
-                Some((before, _)) if draft.member.addresses.is_empty() => ips(before),
-                _ => ips(&draft.member),
-            };
-            let grant = self.grant(&pool, &stands_at, &draft.named_addresses)?;
-            let owner = self.owner(grant);
-            if let Some((before, _)) = &draft.before
-                && before.owner != owner
-                && !grant.admin
-            {
-                let owner = before.owner.clone();
-                return Err(Refusal::NotOwner { pool: pool.as_ref().into(), name, owner });
-            }
-            let settings =
-                self.publisher.pool(&pool).map_or(&self.publisher.settings().defaults, Arc::as_ref);
-            let wish_s = wish.map(|wish| wish.lease_s).or(grant.lease_s);
-            let lease_ms = match wish_s {
-                Some(0) => 0,
-                _ => settings.leases.grant(wish_s.map(|seconds| u64::from(seconds) * 1000)),
-            };
-            let registration = Registration { owner, lease_ms, run, now_ms: self.now_ms };
-            let names_any = draft.names_any();
-            if let Some(verdict) = draft.judge(pool, name, &registration, &mut plan.ignored)? {
-                if names_any && verdict.keep.is_some() {
-                    plan.lease_ms = Some(plan.lease_ms.map_or(lease_ms, |least_ms| least_ms.min(lease_ms)));
+        for (pool, drafts) in std::mem::take(&mut self.drafts) {
+            let text = self.pool_text(&pool);
+            for (name, draft) in drafts {
+                let verdict = self.judge(&pool, &text, name, draft, &mut plan.ignored)?;
+                if let Some((_, ends_ms)) = verdict.as_ref().and_then(|verdict| verdict.keep.as_ref()) {
+                    let left_ms = ends_ms.saturating_sub(self.terms.now_ms);
+                    plan.lease_ms = Some(plan.lease_ms.map_or(left_ms, |least_ms| least_ms.min(left_ms)));
                 }
-                plan.verdicts.push(verdict);
+                plan.verdicts.extend(verdict);
             }
         }
         Ok(plan)
     }
 
-    /// A pool offers so many services and no more. Only a message that brings a new one is looked at.
-    fn check_services(&self) -> Result<(), Refusal> {
-        let named = |draft: &'_ Draft| {
-            draft.named_services.iter().map(|(service, _)| service.clone()).collect::<Vec<_>>()
+    fn judge(
+        &self,
+        pool: &PoolHandle,
+        text: &str,
+        name: MemberName,
+        mut draft: Draft,
+        ignored: &mut Vec<Ignored>,
+    ) -> Result<Option<Verdict>, Refusal> {
+        draft.forget_what_fell();
+        let stands_at = match &draft.before {
+            Some((before, _)) if draft.member.addresses.is_empty() => ips(before),
+            _ => ips(&draft.member),
         };
-        let mut pools = BTreeSet::new();
-        for ((pool, _), draft) in &self.drafts {
-            if named(draft).iter().any(|service| !self.publisher.knows_service(pool, service)) {
-                pools.insert(pool);
-            }
+        let grant = self.grant(text, &stands_at, &draft.named_addresses)?;
+        let owner = self.owner(grant);
+        if let Some((before, _)) = &draft.before
+            && before.owner != owner
+            && !grant.admin
+        {
+            let owner = before.owner.clone();
+            return Err(Refusal::NotOwner { pool: pool.as_ref().into(), name, owner });
         }
-        for pool in pools {
-            let services = self.standing(pool).flat_map(|(_, member)| &member.services);
+        let Terms { now_ms, wish, run } = self.terms;
+        let settings = self.publisher.pool(pool).map_or(&self.publisher.settings().defaults, Arc::as_ref);
+        let wish_s = wish.map(|wish| wish.lease_s).or(grant.lease_s);
+        let lease_ms = match wish_s {
+            Some(0) => 0,
+            _ => settings.leases.grant(wish_s.map(|seconds| u64::from(seconds) * 1000)),
+        };
+        let registration = Registration { owner, lease_ms, run, now_ms };
+        draft.judge(PoolHandle::clone(pool), name, &registration, ignored)
+    }
+
+    /// A pool offers so many services and no more. Only a message that brings one which the pool does not know is looked at.
+    fn check_services(&self) -> Result<(), Refusal> {
+        for (pool, drafts) in &self.drafts {
+            let mut named = drafts.values().flat_map(|draft| &draft.named_services);
+            if named.all(|(service, _)| self.publisher.knows_service(pool, service)) {
+                continue;
+            }
+            let staying = self.standing(pool).filter(|(_, member)| !member.addresses.is_empty());
+            let services = staying.flat_map(|(_, member)| &member.services);
             let offered: BTreeSet<&[u8]> = services.map(|offer| offer.service.as_ref()).collect();
             if offered.len() > Publisher::SERVICES_MAX {
                 let (pool, most) = (name_text(pool), Publisher::SERVICES_MAX);

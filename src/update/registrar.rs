@@ -1,15 +1,15 @@
 //! The registrar: owns the roll and the zones' writing sides, and judges every message that is not a plain question.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::draft::Verdict;
 use super::message::Outline;
-use super::plan::{Drafts, Plan};
+use super::plan::{Drafts, Plan, Terms};
 use super::reply::{ReplyPlan, Signature};
 use super::{Ignored, Refusal};
-use crate::membership::{Cause, Change, Member, PoolHandle, Roll};
+use crate::membership::{Cause, Change, Member, MemberName, PoolHandle, Roll};
 use crate::query::{self, Context, Outcome, Scratch, Transport};
 use crate::security::{Grants, Keyring, Sender};
 use crate::wire::tsig::{self, TsigRecord};
@@ -33,12 +33,14 @@ pub struct Request<'a> {
     pub source: IpAddr,
     /// How it came.
     pub transport: Transport,
+    /// When, monotonic milliseconds: an UPDATE is judged as of then, for a heartbeat that waits is not late.
+    pub received_ms: u64,
 }
 
 /// The time, twice.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// Monotonic milliseconds: leases.
+    /// Monotonic milliseconds: what a question is answered as of.
     pub now_ms: u64,
     /// Seconds since 1970: TSIG.
     pub wall_s: u64,
@@ -65,6 +67,9 @@ pub struct Handled {
     pub ignored: Vec<Ignored>,
     /// The reply; `None` if the message deserves none.
     pub reply: Option<ReplyPlan>,
+    /// Nothing was done, because the message is about a member with a change that is not published yet: it is to be handed in
+    /// again after the next [`Registrar::publish`].
+    pub waits: bool,
 }
 
 /// How much a server holds.
@@ -101,6 +106,8 @@ pub struct Registrar {
     scratch: Scratch,
     forget_at_ms: u64,
     pools_max: usize,
+    /// Members with a change since the last publication: each changes once, then is published, then may change again.
+    unpublished: BTreeMap<PoolHandle, BTreeSet<MemberName>>,
     /// Pools whose changes were taken back since the last publication.
     undone: BTreeSet<PoolHandle>,
 }
@@ -138,6 +145,7 @@ impl Registrar {
             scratch: Scratch::new(0, seed),
             forget_at_ms: now_ms + FORGET_EVERY_MS,
             pools_max: limits.pools,
+            unpublished: BTreeMap::new(),
             undone: BTreeSet::new(),
         })
     }
@@ -185,8 +193,14 @@ impl Registrar {
 
     /// Judges one message and applies it to the roll.
     pub fn handle(&mut self, request: &Request<'_>, clock: Clock) -> Handled {
-        let mut handled =
-            Handled { key: None, changes: Vec::new(), refusal: None, ignored: Vec::new(), reply: None };
+        let mut handled = Handled {
+            key: None,
+            changes: Vec::new(),
+            refusal: None,
+            ignored: Vec::new(),
+            reply: None,
+            waits: false,
+        };
         let Some(header) = Header::read(request.message).filter(|header| !header.is_response()) else {
             return handled;
         };
@@ -198,7 +212,7 @@ impl Registrar {
             plan.tsig = signature;
             match header.opcode() {
                 Opcode::QUERY => self.answer_signed(request, clock, &mut plan),
-                _ => self.update(request, clock, &sent, &mut plan, &mut handled),
+                _ => self.update(request, &sent, &mut plan, &mut handled),
             }
         });
         if let Err(refusal) = result {
@@ -224,7 +238,6 @@ impl Registrar {
     fn update(
         &mut self,
         request: &Request<'_>,
-        clock: Clock,
         sent: &Sent,
         plan: &mut ReplyPlan,
         handled: &mut Handled,
@@ -247,16 +260,28 @@ impl Registrar {
         if let Some(stray) = commands.iter().find(|command| self.zone_of(command.name()) != Some(at)) {
             return Err(Refusal::NotZone { name: stray.name().into() });
         }
-        let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, clock.now_ms);
+        let terms = Terms { now_ms: request.received_ms, wish, run: self.run };
+        let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms);
         commands.iter().try_for_each(|command| drafts.apply(command))?;
-        let Plan { verdicts, lease_ms, ignored } = drafts.finish(wish, self.run)?;
+        let Plan { verdicts, lease_ms, ignored } = drafts.finish()?;
+        let is_unpublished = |verdict: &Verdict| {
+            self.unpublished.get(&verdict.pool).is_some_and(|names| names.contains(&verdict.name))
+        };
+        if verdicts.iter().any(is_unpublished) {
+            handled.waits = true;
+            return Ok(());
+        }
         self.check_limits(at, &verdicts)?;
         if let Some(asked) = wish {
             // Always acknowledged (RFC 9664); 0 where no lease runs on.
-            plan.grant(asked, lease_ms.map_or(0, |lease_ms| lease_ms / 1000));
+            plan.grant(asked, u32::try_from(lease_ms.unwrap_or(0) / 1000).unwrap_or(u32::MAX));
         }
         handled.ignored = ignored;
-        self.carry_out(at, verdicts, clock.now_ms, &mut handled.changes)
+        self.carry_out(at, verdicts, request.received_ms, &mut handled.changes)?;
+        for change in &handled.changes {
+            self.unpublished.entry(Arc::clone(&change.pool)).or_default().insert(change.name.clone());
+        }
+        Ok(())
     }
 
     /// Whether the server has room for everybody who joins, and for their pools.
@@ -332,9 +357,13 @@ impl Registrar {
         let mut out = vec![0; usize::from(u16::MAX)];
         let outcome =
             query::answer(&context, &self.question, reading, &unsigned, &mut self.scratch, &mut out);
-        if let Outcome::Reply(len, _) = outcome {
-            out.truncate(len);
-            plan.answer = Some(out);
+        match outcome {
+            Outcome::Reply(len, _) => {
+                out.truncate(len);
+                plan.answer = Some(out);
+            }
+            // Not even the question fits beside the TSIG: ask over TCP.
+            Outcome::Registrar | Outcome::Silence => plan.is_truncated = true,
         }
         Ok(())
     }
@@ -354,6 +383,8 @@ impl Registrar {
 
     /// Makes changes visible: the view of each pool that they reshape, the ends of their leases, and each zone's serial, once.
     pub fn publish(&mut self, changes: &[Change], now_ms: u64) -> Result<(), WireError> {
+        self.unpublished.clear();
+        changes.iter().for_each(|change| self.roll.move_lease(change));
         let mut reshaped = std::mem::take(&mut self.undone);
         reshaped
             .extend(changes.iter().filter(|change| change.reshapes()).map(|change| Arc::clone(&change.pool)));
@@ -368,7 +399,7 @@ impl Registrar {
                 publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)?;
             }
         }
-        // The views are in place: leases may end, and slots be used again.
+        // The views are in place: the leases of those who left may end, and their slots be used again.
         changes.iter().for_each(|change| self.roll.release(change));
         for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
             publisher.bump_serial();

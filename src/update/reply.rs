@@ -4,8 +4,8 @@ use super::{Refusal, Request};
 use crate::query::Transport;
 use crate::wire::tsig::{Signer, TsigFailure};
 use crate::wire::{
-    Edns, HEADER_LEN, Header, LeaseOption, OptRecord, Rcode, Reply, Rtype, UDP_PAYLOAD_MAX, name_in_message,
-    read_record,
+    Edns, FLAG_TC, HEADER_LEN, Header, LeaseOption, OptRecord, Rcode, Reply, Rtype, UDP_PAYLOAD_MAX,
+    name_in_message, read_record,
 };
 
 /// What a response will say.
@@ -21,6 +21,8 @@ pub struct ReplyPlan {
     pub(super) tsig: Signature,
     /// A reply that is finished but for its TSIG: the answer to a signed question.
     pub(super) answer: Option<Vec<u8>>,
+    /// Whether the answer to a signed question had no room.
+    pub(super) is_truncated: bool,
 }
 
 /// How the response is signed.
@@ -66,6 +68,7 @@ impl ReplyPlan {
             opt: edns.map(|edns| OptRecord { dnssec_ok: edns.dnssec_ok, ..OptRecord::default() }),
             tsig: Signature::None,
             answer: None,
+            is_truncated: false,
         }
     }
 
@@ -89,6 +92,11 @@ impl ReplyPlan {
         if let Some(opt) = &mut self.opt {
             opt.lease = Some(LeaseOption { lease_s, key_lease_s: asked.key_lease_s.map(|_| lease_s) });
         }
+    }
+
+    /// Whether it answers a question, and so waits for no commit: it is true now, and less so later.
+    pub fn is_answer(&self) -> bool {
+        self.answer.is_some()
     }
 
     /// The response. `committed` is false if a change could not be stored: then it was taken back, and the response is
@@ -124,7 +132,8 @@ impl ReplyPlan {
             counts[3] = u16::from(opt.put(&mut reply) || plain.put(&mut reply));
         }
         let rcode = if committed { self.rcode } else { Rcode::SERVFAIL };
-        let len = reply.finish(&self.header, 0, rcode, counts);
+        let flags = if self.is_truncated { FLAG_TC } else { 0 };
+        let len = reply.finish(&self.header, flags, rcode, counts);
         buffer.get(..len).unwrap_or_default().to_vec()
     }
 }

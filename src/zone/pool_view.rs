@@ -159,8 +159,8 @@ pub struct PoolView {
 impl PoolView {
     /// Judges the view at `now_ms`: one load when nothing ends within the pool's TTL.
     ///
-    /// When the bound says otherwise it may be stale. Then the members are scanned and the bound moved, at most every
-    /// [`SCAN_EVERY_MS`], however many ask: a pool whose members keep renewing is scanned once in (lease - TTL), and one
+    /// When the bound says otherwise it may be stale. Then the members are scanned and the bound moved, at most
+    /// every `SCAN_EVERY_MS`, however many ask: a pool whose members keep renewing is scanned once in (lease - TTL), and one
     /// with a member that does not costs no more than ten scans a second.
     pub fn freshness(&self, leases: &LeaseTable, now_ms: u64) -> Freshness {
         let enough_ms = now_ms.saturating_add(u64::from(self.settings.ttl_s) * 1000);

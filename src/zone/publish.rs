@@ -82,9 +82,13 @@ impl Publisher {
         self.pools.get(pool).is_some_and(|known| known.declared)
     }
 
-    /// Whether a registration may make this name a pool: the zone allows it, and has nothing of its own there or below.
+    /// Whether a registration may make this name a pool: the zone allows it, it is one plain label below the zone, and the
+    /// zone has nothing of its own there or below.
     pub fn may_create(&self, pool: &[u8]) -> bool {
-        self.settings.create_pools && self.zone.index.cell(pool).is_none()
+        let label = pool.strip_suffix(self.zone.apex()).and_then(<[u8]>::split_first);
+        let is_plain = label
+            .is_some_and(|(&len, label)| usize::from(len) == label.len() && label.first() != Some(&b'_'));
+        self.settings.create_pools && is_plain && self.zone.index.cell(pool).is_none()
     }
 
     /// Makes room for a pool that is about to have its first member. Nothing happens to one that is known.

@@ -1,9 +1,14 @@
 //! Leases: how long, from when, and across restarts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use hickory_proto::op::ResponseCode;
 use rollcall::membership::Cause;
+use rollcall::query::{self, Context, Scratch, Transport};
+use rollcall::wire::Question;
 
-use super::world::World;
+use super::world::{World, question_message};
 
 fn lease(seconds: u32) -> Vec<u8> {
     seconds.to_be_bytes().to_vec()
@@ -42,6 +47,49 @@ fn lease_zero_leaves() {
     assert_eq!((updated.causes, updated.lease), (vec![Cause::Deregistered], Some(lease(0))));
     let again = world.update_with_lease(m1, Some(&lease(0)));
     assert_eq!((again.rcode, again.causes), (ResponseCode::NoError, vec![]), "leaving twice is no error");
+}
+
+#[test]
+fn a_message_that_renews_nothing_is_told_what_is_left() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1; add m1.web 30 TXT site=fra");
+    world.advance(10_000);
+    let updated = world.update_with_lease("delete m1.web TXT site=fra", Some(&lease(60)));
+    assert_eq!(updated.lease, Some(lease(20)));
+}
+
+#[test]
+fn no_reader_moves_a_views_bound_past_a_lease_that_is_being_cut() {
+    let mut world = World::new();
+    for round in 0..10 {
+        let others = (0..200).map(|n| format!("add m{n}.web 30 A 10.0.1.{n}"));
+        let all = others.chain(["add m1.chat 30 A 10.0.0.1".to_owned()]).collect::<Vec<_>>().join(";");
+        world.update_with_lease(&all, Some(&lease(60)));
+        let zones = Arc::clone(world.registrar.published());
+        let now_ms = world.now_ms;
+        let (stop, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let message = question_message("m1.chat", "A", None);
+                let (mut question, mut scratch, mut out) =
+                    (Question::default(), Scratch::new(0, 1), [0; 512]);
+                while !stop.load(Ordering::Relaxed) {
+                    let context = Context { zones: &zones, transport: Transport::Udp, now_ms, reserved: 0 };
+                    let reading = query::read(&zones, &message, &mut question);
+                    query::answer(&context, &question, reading, &message, &mut scratch, &mut out);
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            while asked.load(Ordering::Relaxed) < 100 {
+                std::thread::yield_now();
+            }
+            world.update_with_lease(&all, Some(&lease(2)));
+            stop.store(true, Ordering::Relaxed);
+        });
+        world.now_ms += 1_500;
+        assert_eq!(world.ask("m1.chat", "A").ttl_s(), 0, "round {round}: half a second is left");
+        world.advance(10_000);
+    }
 }
 
 #[test]

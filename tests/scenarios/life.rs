@@ -291,6 +291,50 @@ fn a_pool_offers_no_more_than_its_limit_of_services() {
 }
 
 #[test]
+fn who_leaves_takes_its_services_off_the_count() {
+    let mut world = World::new();
+    let services = |m: usize, range: std::ops::Range<usize>| {
+        let srv = range.map(|n| format!("add _s{n}._tcp.web 30 SRV 0 0 1 m{m}.web"));
+        format!("add m{m}.web 30 A 10.0.0.{m}; {}", srv.collect::<Vec<_>>().join(";"))
+    };
+    world.accept(&services(1, 0..32));
+    world.accept(&services(2, 32..64));
+    world.accept(&format!("delete m1.web A; {}", services(3, 64..70)));
+}
+
+#[test]
+fn a_pool_that_no_zone_has_any_more_does_not_come_back() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1");
+    let member = world.changes[0].after.clone().unwrap();
+    for (pool, comes_back) in [
+        (&b"\x04pool\x07example\x00"[..], false),
+        (b"\x01a\x01z\x04pool\x07example\x00", false),
+        (b"\x02_z\x04pool\x07example\x00", false),
+        (b"\x01z\x04pool\x07example\x00", true),
+    ] {
+        let change = world.registrar.restore(&pool.into(), b"m1", (*member).clone(), 30_000, world.now_ms);
+        assert_eq!(change.is_some(), comes_back, "{pool:?}");
+    }
+}
+
+#[test]
+fn one_message_cannot_keep_the_registrar_busy() {
+    let mut world = World::new();
+    for block in 0..20 {
+        let members = (0..250).map(|n| format!("add m{block}x{n}.web 30 A 10.1.{block}.{n}"));
+        world.update_with_lease(&members.collect::<Vec<_>>().join(";"), Some(&3_600_u32.to_be_bytes()));
+    }
+    world.source = "127.0.0.9".parse().unwrap();
+    for deletion in ["delete web A", "delete web A 10.200.0.X"] {
+        let records = (0..1_000).map(|n| deletion.replace('X', &(n % 250).to_string()));
+        let reason = world.refuse(&records.collect::<Vec<_>>().join(";"));
+        assert!(reason.contains("too many shared names"), "{reason}");
+    }
+    world.accept("delete web A; delete web AAAA; delete web A 10.200.0.1");
+}
+
+#[test]
 fn the_first_registration_makes_a_pool_and_an_hour_after_the_last_it_is_forgotten() {
     let mut world = World::new();
     assert!(world.ask("chat", "A").is_nxdomain());

@@ -268,7 +268,12 @@ impl World {
 
     /// Sends any message to the registrar.
     pub fn send(&mut self, octets: &[u8]) -> Updated {
-        let request = Request { message: octets, source: self.source, transport: Transport::Udp };
+        let request = Request {
+            message: octets,
+            source: self.source,
+            transport: Transport::Udp,
+            received_ms: self.now_ms,
+        };
         let clock = Clock { now_ms: self.now_ms, wall_s: self.wall_ms / 1000 };
         let handled = self.registrar.handle(&request, clock);
         let causes = handled.changes.iter().map(|change| change.cause).collect();

@@ -193,7 +193,8 @@ impl Server {
     pub fn handle(&mut self, transport: Transport, message: &[u8]) -> Told {
         let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let clock = Clock { now_ms: self.now_ms, wall_s: WALL_S };
-        let handled = self.registrar.handle(&Request { message, source, transport }, clock);
+        let handled =
+            self.registrar.handle(&Request { message, source, transport, received_ms: clock.now_ms }, clock);
         let refused = handled.refusal.is_some();
         // That a lease was over is a fact, whatever becomes of the message that found it out.
         let is_fact = |change: &Change| matches!(change.cause, Cause::Expired | Cause::Lapsed);
@@ -214,7 +215,7 @@ impl Server {
     pub fn handle_and_undo(&mut self, message: &[u8]) {
         let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let clock = Clock { now_ms: self.now_ms, wall_s: WALL_S };
-        let request = Request { message, source, transport: Transport::Tcp };
+        let request = Request { message, source, transport: Transport::Tcp, received_ms: clock.now_ms };
         let handled = self.registrar.handle(&request, clock);
         self.registrar.undo(&handled.changes.iter().collect::<Vec<_>>());
         self.registrar.publish(&[], self.now_ms).expect("what was published before can be again");
