@@ -231,10 +231,15 @@ impl Roll {
     }
 
     /// Moves a change's lease to its new end. Before the view is made: a view's bound may be early, never late.
-    pub fn move_lease(&self, change: &Change) {
+    pub fn move_lease(&mut self, change: &Change) {
         let (before_ms, after_ms) = change.ends_ms;
-        if let Some(lease) = change.lease {
-            self.leases.set(lease, before_ms, after_ms);
+        let Some(lease) = change.lease else { return };
+        self.leases.set(lease, before_ms, after_ms);
+        let entry = self.pools.get_mut(&change.pool).and_then(|members| members.get_mut(&change.name));
+        if let Some(entry) = entry.filter(|entry| entry.lease == lease) {
+            // Its timer may have been set anew meanwhile, for the end that the lease had.
+            let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));
+            Self::set_timer(&mut self.wheel, entry, at_ms);
         }
     }
 
@@ -440,6 +445,19 @@ mod tests {
         assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
         roll.release(&left);
         assert_eq!(roll.leases().ends_ms(lease), None);
+    }
+
+    #[test]
+    fn a_lease_that_is_cut_is_swept_in_time_though_the_wheel_was_tidied() {
+        let mut roll = Roll::new(10, 0);
+        let pool: PoolHandle = Arc::from(*b"web");
+        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 3_600_000, false).unwrap();
+        let cut = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
+        // What tidying does: timers are set anew, for the ends that the lease table has.
+        roll.wheel.clear();
+        roll.pools.get_mut(&pool).unwrap().get_mut(&b"m1"[..]).unwrap().timer_ms = 3_600_000;
+        roll.move_lease(&cut);
+        assert_eq!(causes(&roll.expire(30_008, 100).0), [Cause::Expired]);
     }
 
     #[test]

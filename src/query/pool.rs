@@ -45,7 +45,7 @@ impl Writer<'_, '_> {
 
     /// A list's records in the policy's order, or all of them in the list's own.
     fn put_list(&mut self, view: &PoolView, list: &RecordList, of_all: bool, freshness: Freshness) -> Found {
-        if freshness != Freshness::Ended && list.octets_len() <= self.reply.room() {
+        if freshness != Freshness::Ended && !list.has_repeats && list.octets_len() <= self.reply.room() {
             let start = if of_all { Some(0) } else { list.ranking.whole(&mut self.scratch.chooser) };
             if let Some(start) = start {
                 return self.put_whole(view, list, start, freshness);
@@ -78,7 +78,7 @@ impl Writer<'_, '_> {
         let (mut first_end_ms, mut records, mut is_full) = (u64::MAX, 0_usize, false);
         let (reply, places) = (&mut self.reply, &mut self.scratch.places);
         let mut take = |member: usize| {
-            let before = records;
+            let mut is_taken = false;
             for place in list.of_member(member) {
                 let ends_ms = match freshness {
                     Freshness::Whole => u64::MAX,
@@ -87,17 +87,25 @@ impl Writer<'_, '_> {
                 if ends_ms <= now_ms {
                     continue;
                 }
-                if !reply.put(list.record(place)) {
+                first_end_ms = first_end_ms.min(ends_ms);
+                let record = list.record(place);
+                if list.has_repeats
+                    && reply.written_from(at).chunks_exact(record.len().max(1)).any(|other| other == record)
+                {
+                    is_taken = true;
+                    continue;
+                }
+                if !reply.put(record) {
                     is_full = true;
                     return Offer::Full;
                 }
                 if list.rtype == Rtype::SRV {
                     places.push(place as u32);
                 }
-                first_end_ms = first_end_ms.min(ends_ms);
+                is_taken = true;
                 records += 1;
             }
-            if records > before { Offer::Taken } else { Offer::Gone }
+            if is_taken { Offer::Taken } else { Offer::Gone }
         };
         if of_all {
             _ = (0..list.members()).all(|member| take(member) != Offer::Full);

@@ -289,7 +289,7 @@ impl Observer {
         for ignored in &handled.ignored {
             increment(&self.counters.attributes_ignored);
             if self.refusals.admits(now_ms) {
-                warn!(%source, key = key(), reason = %ignored, "attribute ignored in a heartbeat");
+                warn!(%source, key = key(), reason = ignored.to_string(), "attribute ignored in a heartbeat");
             }
         }
         let Some(reason) = &handled.refusal else { return };

@@ -145,41 +145,41 @@ pub struct GroupCommit<S> {
     store_at_ms: u64,
     /// After a failed commit, when to try again: each attempt reads the whole store.
     retry_at_ms: u64,
+    /// When to look for due leases again.
+    tick_at_ms: u64,
 }
 
 impl<S: Commit> GroupCommit<S> {
     /// Nothing judged yet; `restored` came back from the store and is published.
     pub fn new(registrar: Registrar, store: S, observer: Observer, restored: &[Change]) -> Self {
         restored.iter().for_each(|change| observer.change(change));
-        GroupCommit { registrar, store, observer, unsaved: HashMap::new(), store_at_ms: 0, retry_at_ms: 0 }
+        let unsaved = HashMap::new();
+        GroupCommit { registrar, store, observer, unsaved, store_at_ms: 0, retry_at_ms: 0, tick_at_ms: 0 }
     }
 
     /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
     pub fn run(mut self, jobs: &Receiver<Job>) {
-        let (mut tick_ms, mut judged_ms) = (0_u64, 0_u64);
+        let mut judged_ms = 0;
         loop {
-            let wait = Duration::from_millis(tick_ms.saturating_sub(clock::now_ms()));
+            let wait = Duration::from_millis(self.tick_at_ms.saturating_sub(clock::now_ms()));
             match jobs.recv_timeout(wait) {
                 Ok(first) => {
                     let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP_MAX - 1));
-                    self.serve(group.inspect(|job| judged_ms = job.received_ms), clock::both());
+                    self.serve(group.inspect(|job| judged_ms = job.received_ms), clock::both);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let now_ms = clock::now_ms();
-            if now_ms >= tick_ms {
-                let as_of_ms = if jobs.is_empty() { now_ms } else { judged_ms };
-                let more = self.tick(as_of_ms);
-                tick_ms = if more { now_ms } else { now_ms + TICK_MS };
-            }
+            self.tick_if_due(now_ms, if jobs.is_empty() { now_ms } else { judged_ms });
         }
         self.retry_at_ms = 0;
         self.store_unsaved(clock::now_ms());
     }
 
     /// Judges jobs in order, a group at a time: each group is committed and published, and then replied to.
-    fn serve(&mut self, jobs: impl Iterator<Item = Job>, clock: Clock) {
+    fn serve(&mut self, jobs: impl Iterator<Item = Job>, read_clock: impl Fn() -> Clock) {
+        let mut clock = read_clock();
         let mut group = Group::default();
         for Job { message, source, received_ms, reply_to } in jobs {
             let transport = reply_to.transport();
@@ -187,6 +187,8 @@ impl<S: Commit> GroupCommit<S> {
             let mut handled = self.registrar.handle(&request, clock);
             if handled.waits {
                 self.finish(std::mem::take(&mut group), clock);
+                clock = read_clock();
+                self.tick_if_due(clock.now_ms, received_ms);
                 handled = self.registrar.handle(&request, clock);
             }
             self.observer.update(source, &handled, clock.now_ms);
@@ -202,6 +204,14 @@ impl<S: Commit> GroupCommit<S> {
             group.judged.push(Judged { reply_to, handled, changes: start..group.changes.len() });
         }
         self.finish(group, clock);
+    }
+
+    /// Lets leases run out that are due as of `as_of_ms`, if it is time to look.
+    fn tick_if_due(&mut self, now_ms: u64, as_of_ms: u64) {
+        if now_ms >= self.tick_at_ms {
+            let more = self.tick(as_of_ms);
+            self.tick_at_ms = if more { now_ms } else { now_ms + TICK_MS };
+        }
     }
 
     /// Commits and publishes what a group changed, and replies to each of its jobs.

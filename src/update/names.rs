@@ -34,7 +34,8 @@ pub(super) fn classify(publisher: &Publisher, name: &[u8]) -> Target {
         let Some((_, rest)) = split_label(pool) else { break };
         if publisher.pool(pool).is_some() || publisher.may_create(pool) {
             let target = in_pool(pool, name);
-            if matches!(target, Target::Member(..) | Target::Service(..)) {
+            let is_known = publisher.pool(pool).is_some();
+            if is_known || matches!(target, Target::Member(..) | Target::Service(..)) {
                 return target;
             }
         }
@@ -49,7 +50,7 @@ fn in_pool(pool: &[u8], name: &[u8]) -> Target {
     let Some((first, rest)) = split_label(labels) else { return Target::Pool(handle()) };
     let is_underscored = |label: &[u8]| label.first() == Some(&b'_');
     match split_label(rest) {
-        None if !is_underscored(first) && first != b"all" => Target::Member(handle(), first.into()),
+        None if may_be_member(first) => Target::Member(handle(), first.into()),
         // _service._proto (RFC 2782).
         Some((second, [])) if is_underscored(first) && is_underscored(second) => {
             Target::Service(handle(), labels.into())
@@ -58,11 +59,17 @@ fn in_pool(pool: &[u8], name: &[u8]) -> Target {
     }
 }
 
+/// Whether a label can name a member: services begin with an underscore, `all` is everybody, and `*` would be a wildcard
+/// (RFC 4592).
+fn may_be_member(label: &[u8]) -> bool {
+    label.first() != Some(&b'_') && label != b"all" && label != b"*"
+}
+
 /// The member of `pool` that a SRV target names, if it is one.
 pub(super) fn member_of(pool: &[u8], target: &[u8]) -> Option<MemberName> {
     let labels = target.strip_suffix(pool)?;
     match split_label(labels)? {
-        (label, []) if label.first() != Some(&b'_') && label != b"all" => Some(label.into()),
+        (label, []) if may_be_member(label) => Some(label.into()),
         _ => None,
     }
 }
@@ -110,7 +117,9 @@ mod tests {
             target(b"\x05_http\x04_tcp"),
             Target::Service(handle.clone(), Box::from(*b"\x05_http\x04_tcp"))
         );
-        for other in [&b"\x03all"[..], b"\x04_tcp", b"\x01a\x01b", b"\x02_a\x02_b\x02_c", b"\x02_a\x01b"] {
+        for other in
+            [&b"\x03all"[..], b"\x01*", b"\x04_tcp", b"\x01a\x01b", b"\x02_a\x02_b\x02_c", b"\x02_a\x01b"]
+        {
             assert_eq!(target(other), Target::InPool(handle.clone()), "{other:?}");
         }
     }

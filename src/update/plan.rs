@@ -17,8 +17,8 @@ use crate::zone::Publisher;
 /// What a message comes to, once all of it is allowed.
 pub(super) struct Plan {
     pub verdicts: Vec<Verdict>,
-    /// How long the leases of those whom the message is about and who stay will run, milliseconds; the least of all. `None`
-    /// if nobody stays.
+    /// How long those whom the message is about, and who stay, will be members, milliseconds; the least of all. `None` if
+    /// nobody stays.
     pub lease_ms: Option<u64>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
     pub ignored: Vec<Ignored>,
@@ -48,6 +48,8 @@ pub(super) struct Drafts<'a> {
     terms: Terms,
     drafts: BTreeMap<PoolHandle, BTreeMap<MemberName, Draft>>,
     looked_at: usize,
+    /// Pools of which every member was looked at.
+    searched: BTreeSet<PoolHandle>,
 }
 
 impl<'a> Drafts<'a> {
@@ -59,13 +61,30 @@ impl<'a> Drafts<'a> {
         sent: &'a Sent,
         terms: Terms,
     ) -> Self {
-        Drafts { publisher, roll, grants, sent, terms, drafts: BTreeMap::new(), looked_at: 0 }
+        Drafts {
+            publisher,
+            roll,
+            grants,
+            sent,
+            terms,
+            drafts: BTreeMap::new(),
+            looked_at: 0,
+            searched: BTreeSet::new(),
+        }
     }
 
     fn draft(&mut self, pool: PoolHandle, name: MemberName) -> &mut Draft {
         let (roll, now_ms) = (self.roll, self.terms.now_ms);
         let drafts = self.drafts.entry(PoolHandle::clone(&pool)).or_default();
         drafts.entry(name).or_insert_with_key(|name| Draft::of(roll, &pool, name, now_ms))
+    }
+
+    /// Whether anything that the message is judged by has a change that is not published yet, and may be taken back.
+    pub fn touch(&self, unpublished: &BTreeMap<PoolHandle, BTreeSet<MemberName>>) -> bool {
+        let is_pending = |(pool, drafts): (&PoolHandle, &BTreeMap<MemberName, Draft>)| {
+            unpublished.get(pool).is_some_and(|names| drafts.keys().any(|name| names.contains(name)))
+        };
+        self.drafts.iter().any(is_pending) || self.searched.iter().any(|pool| unpublished.contains_key(pool))
     }
 
     /// The grant under which the sender may do something to a member that has these addresses. One that covers them all
@@ -92,7 +111,7 @@ impl<'a> Drafts<'a> {
     /// Looks at a pool's standing members, within what one message may have looked at.
     fn look(
         &mut self,
-        pool: &[u8],
+        pool: &PoolHandle,
         is_it: impl Fn(&Self, &Member) -> bool,
         most: usize,
     ) -> Result<Vec<MemberName>, Refusal> {
@@ -101,6 +120,7 @@ impl<'a> Drafts<'a> {
                 "one message deletes too many shared names of large pools: split it, or name the members";
             return Err(Refusal::Limit(text.to_owned()));
         }
+        self.searched.insert(pool.clone());
         let mut looked_at = 0;
         let standing = self.standing(pool).inspect(|_| looked_at += 1);
         let found =
@@ -139,7 +159,10 @@ impl<'a> Drafts<'a> {
             return Ok(label);
         }
         let known = self.look(pool, |_, member| has_it(member), 1)?;
-        Ok(known.into_iter().next().unwrap_or(label))
+        // Deleted by a record before this one, it is that member's again: delete-then-add is a heartbeat.
+        let had_it = |draft: &Draft| draft.before.as_ref().is_some_and(|(before, _)| has_it(before));
+        let drafted = self.drafts.get(pool).into_iter().flatten().find(|(_, draft)| had_it(draft));
+        Ok(known.into_iter().next().or_else(|| drafted.map(|(name, _)| name.clone())).unwrap_or(label))
     }
 
     /// The pool's name as grants spell it: relative to the zone, without a closing dot.
@@ -168,12 +191,15 @@ impl<'a> Drafts<'a> {
         rdata: &[u8],
     ) -> Result<(), Refusal> {
         let refused = || Refusal::NotMembership { name: name.into(), rtype };
+        if let Some(ip) = address(rdata).filter(|ip| rtype == Rtype::AAAA && ip.to_canonical() != *ip) {
+            return Err(Refusal::Mapped { name: name.into(), ip });
+        }
         match (target, rtype) {
             (Target::Member(pool, member), Rtype::A | Rtype::AAAA) => {
                 let ip = address(rdata).ok_or_else(refused)?;
                 self.draft(pool, member).add_address(ip, ttl_s)
             }
-            (Target::Pool(pool), Rtype::A | Rtype::AAAA) => {
+            (Target::Pool(pool), Rtype::A | Rtype::AAAA) if self.publisher.is_declared(&pool) => {
                 let ip = address(rdata).ok_or_else(refused)?;
                 let member = self.member_at(&pool, ip)?;
                 self.draft(pool, member).add_address(ip, ttl_s)
@@ -233,9 +259,8 @@ impl<'a> Drafts<'a> {
             }
             (Target::Pool(pool), Rtype::A | Rtype::AAAA) => {
                 let ip = address(rdata);
-                if let Some(ip) = ip {
-                    let member = self.member_at(&pool, ip)?;
-                    self.draft(pool, member).delete_address(Some(ip));
+                for member in self.own_members(&pool)? {
+                    self.draft(pool.clone(), member).delete_address(ip);
                 }
             }
             (Target::Member(pool, member), Rtype::TXT) => {
@@ -262,11 +287,14 @@ impl<'a> Drafts<'a> {
         for (pool, drafts) in std::mem::take(&mut self.drafts) {
             let text = self.pool_text(&pool);
             for (name, draft) in drafts {
+                let before = draft.before.as_ref().map(|(before, ends_ms)| before.ends_ms(*ends_ms));
                 let verdict = self.judge(&pool, &text, name, draft, &mut plan.ignored)?;
-                if let Some((_, ends_ms)) = verdict.as_ref().and_then(|verdict| verdict.keep.as_ref()) {
-                    let left_ms = ends_ms.saturating_sub(self.terms.now_ms);
-                    plan.lease_ms = Some(plan.lease_ms.map_or(left_ms, |least_ms| least_ms.min(left_ms)));
-                }
+                let ends_ms = match &verdict {
+                    None => before,
+                    Some(verdict) => verdict.keep.as_ref().map(|(member, ends_ms)| member.ends_ms(*ends_ms)),
+                };
+                let left_ms = ends_ms.map(|ends_ms| ends_ms.saturating_sub(self.terms.now_ms));
+                plan.lease_ms = plan.lease_ms.into_iter().chain(left_ms).min();
                 plan.verdicts.extend(verdict);
             }
         }

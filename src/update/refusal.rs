@@ -1,5 +1,7 @@
 //! Why an UPDATE was refused: one reason, one RCODE, one text for the log and for the client.
 
+use std::net::IpAddr;
+
 use super::attributes::BadAttribute;
 use crate::security;
 use crate::wire::tsig::TsigFailure;
@@ -101,6 +103,14 @@ pub enum Refusal {
     /// An attribute that is not as it should be, in a join.
     #[error("{0}")]
     Attribute(#[from] BadAttribute),
+    /// An IPv4 address in an AAAA record.
+    #[error("AAAA {ip} of {} is an IPv4 address: register it as A {}", name_text(name), ip.to_canonical())]
+    Mapped {
+        /// Owner.
+        name: Box<[u8]>,
+        /// The address.
+        ip: IpAddr,
+    },
     /// A record that makes nobody a member.
     #[error(
         "{} {rtype} is neither a member's address or attributes nor a pool's SRV; only these can be registered",
@@ -152,6 +162,7 @@ impl Refusal {
             | Refusal::NoAddress { .. }
             | Refusal::SrvTarget { .. }
             | Refusal::Attribute(_)
+            | Refusal::Mapped { .. }
             | Refusal::NotMembership { .. }
             | Refusal::Limit(_) => Rcode::REFUSED,
         }

@@ -262,19 +262,22 @@ impl Registrar {
         }
         let terms = Terms { now_ms: request.received_ms, wish, run: self.run };
         let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms);
-        commands.iter().try_for_each(|command| drafts.apply(command))?;
-        let Plan { verdicts, lease_ms, ignored } = drafts.finish()?;
-        let is_unpublished = |verdict: &Verdict| {
-            self.unpublished.get(&verdict.pool).is_some_and(|names| names.contains(&verdict.name))
-        };
-        if verdicts.iter().any(is_unpublished) {
+        let applied = commands.iter().try_for_each(|command| drafts.apply(command));
+        if drafts.touch(&self.unpublished) {
             handled.waits = true;
             return Ok(());
         }
-        self.check_limits(at, &verdicts)?;
+        applied?;
+        let Plan { verdicts, lease_ms, ignored } = drafts.finish()?;
+        if let Err(refusal) = self.check_limits(at, &verdicts) {
+            // What counts may be about to be taken back.
+            handled.waits = !self.unpublished.is_empty();
+            return if handled.waits { Ok(()) } else { Err(refusal) };
+        }
         if let Some(asked) = wish {
             // Always acknowledged (RFC 9664); 0 where no lease runs on.
-            plan.grant(asked, u32::try_from(lease_ms.unwrap_or(0) / 1000).unwrap_or(u32::MAX));
+            let lease_s = lease_ms.map_or(0, |lease_ms| (lease_ms / 1000).max(1));
+            plan.grant(asked, u32::try_from(lease_s).unwrap_or(u32::MAX));
         }
         handled.ignored = ignored;
         self.carry_out(at, verdicts, request.received_ms, &mut handled.changes)?;

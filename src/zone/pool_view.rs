@@ -1,5 +1,6 @@
 //! A pool as answers see it: its members' records, encoded once, with the leases that they hang on.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,6 +42,9 @@ pub struct RecordList {
     each: u32,
     /// One a record.
     pub holds: Box<[Hold]>,
+    /// Whether two members have the same record: an RRset has it once (RFC 2181 section 5), so these lists are never copied
+    /// whole.
+    pub has_repeats: bool,
     /// Where each member's records end among all; empty when each member has one.
     groups: Box<[u32]>,
     /// Which members an answer shows: its places are theirs in this list.
@@ -386,6 +390,13 @@ impl ListBuilder {
     }
 
     fn finish(mut self, policy: Policy, shown: Shown, rotor: RotorId) -> RecordList {
+        let mut seen =
+            HashSet::with_capacity_and_hasher(self.holds.len(), foldhash::fast::RandomState::default());
+        let mut start = 0;
+        let has_repeats = !self.ends.iter().all(|&end| {
+            let record = self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize);
+            seen.insert(record)
+        });
         let each = self.ends.first().copied().unwrap_or(0);
         if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
             self.ends.clear();
@@ -399,6 +410,7 @@ impl ListBuilder {
             ends: self.ends.into(),
             each,
             holds: self.holds.into(),
+            has_repeats,
             groups: self.groups.into(),
             ranking: Ranking::new(policy, shown, rotor, &self.weights),
         }

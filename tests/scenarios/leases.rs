@@ -54,8 +54,17 @@ fn a_message_that_renews_nothing_is_told_what_is_left() {
     let mut world = World::new();
     world.accept("add m1.web 30 A 10.0.0.1; add m1.web 30 TXT site=fra");
     world.advance(10_000);
-    let updated = world.update_with_lease("delete m1.web TXT site=fra", Some(&lease(60)));
-    assert_eq!(updated.lease, Some(lease(20)));
+    for script in ["delete m1.web TXT site=fra", "delete m1.web AAAA"] {
+        let updated = world.update_with_lease(script, Some(&lease(60)));
+        assert_eq!(updated.lease, Some(lease(20)), "{script}");
+    }
+    world.accept("add _s._tcp.web 30 SRV 0 0 1 m1.web");
+    let updated = world.update_with_lease("add _s._tcp.web 30 SRV 0 0 1 m1.web", Some(&lease(60)));
+    assert_eq!(
+        updated.lease,
+        Some(lease(20)),
+        "the service is renewed, but the member ends with its address"
+    );
 }
 
 #[test]

@@ -291,6 +291,45 @@ fn a_pool_offers_no_more_than_its_limit_of_services() {
 }
 
 #[test]
+fn an_address_that_members_share_is_answered_once_and_deleted_for_all_of_the_senders() {
+    let mut world = World::new();
+    for m in 1..=3 {
+        world.accept(&format!("add m{m}.dup 30 A 10.0.0.5; add _s._tcp.dup 30 SRV 0 0 {m} m{m}.dup"));
+    }
+    world.accept("add m4.dup 30 A 10.0.0.6");
+    for name in ["dup", "all.dup"] {
+        assert_eq!(world.ask(name, "A").sorted(), ["10.0.0.5", "10.0.0.6"], "{name}");
+    }
+    let srv = world.ask("_s._tcp.dup", "SRV");
+    assert_eq!((srv.data().len(), srv.message.additionals.len()), (3, 3), "three names, an address each");
+    world.accept("delete m1.dup");
+    assert_eq!(world.ask("dup", "A").sorted(), ["10.0.0.5", "10.0.0.6"]);
+    world.accept("delete dup A 10.0.0.5");
+    assert_eq!(world.ask("dup", "A").data(), ["10.0.0.6"]);
+    world.accept("delete dup");
+    assert!(world.ask("dup", "A").is_nodata());
+    world.refuse("add dup 30 A 10.0.0.7");
+}
+
+#[test]
+fn names_and_addresses_that_make_no_member() {
+    let mut world = World::new();
+    for script in
+        ["add *.web 30 A 10.0.0.1", "add all.web 30 A 10.0.0.1", "add m1.web 30 AAAA ::ffff:10.0.0.1"]
+    {
+        world.refuse(script);
+    }
+}
+
+#[test]
+fn the_short_form_deleted_and_added_is_a_heartbeat_of_whoever_had_the_address() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1; add m1.web 30 TXT weight=3");
+    assert_eq!(world.accept("delete web A; add web 30 A 10.0.0.1"), [Cause::Renewed]);
+    assert_eq!(world.ask("m1.web", "TXT").data(), ["weight=3"]);
+}
+
+#[test]
 fn who_leaves_takes_its_services_off_the_count() {
     let mut world = World::new();
     let services = |m: usize, range: std::ops::Range<usize>| {

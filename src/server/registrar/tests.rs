@@ -165,7 +165,7 @@ fn serve_late(desk: &mut GroupCommit<FakeStore>, now_ms: u64, messages: &[(u64, 
         received_ms: *received_ms,
         reply_to: ReplyTo::Tcp(to_client.clone()),
     });
-    desk.serve(jobs, Clock { now_ms, wall_s: 1_800_000_000 });
+    desk.serve(jobs, || Clock { now_ms, wall_s: 1_800_000_000 });
     let rcode = |reply: Option<Vec<u8>>| Rcode::masked_from_int(reply.unwrap()[3]);
     std::iter::from_fn(|| replies.try_recv().ok()).map(rcode).collect()
 }
@@ -191,6 +191,18 @@ fn who_leaves_and_joins_again_has_the_new_lease_alone() {
     assert_eq!(serve_late(&mut desk, 2_010, &again), [Rcode::NOERROR; 3]);
     desk.tick(32_050);
     assert_eq!(desk.registrar.members(), 0);
+}
+
+#[test]
+fn nobody_is_told_of_a_change_that_is_taken_back() {
+    let store = FakeStore::default();
+    let (mut desk, _) = desk(&store);
+    serve_late(&mut desk, 1_000, &[(1_000, asking("m1", 1, 60))]);
+    store.fill(true);
+    // LEASE 0 leaves; the client sends it twice.
+    let leaving = [(2_000, asking("m1", 1, 0)), (2_001, asking("m1", 1, 0))];
+    assert_eq!(serve_late(&mut desk, 2_010, &leaving), [Rcode::SERVFAIL; 2]);
+    assert_eq!((desk.registrar.members(), store.last_of("m1")), (1, Some(1)));
 }
 
 #[test]
