@@ -99,7 +99,12 @@ fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>),
         }
     }
     registrar.publish(&restored, now_ms)?;
-    info!(restored = restored.len(), gone = loaded.gone, strangers, "members from the last run");
+    info!(
+        restored = restored.len(),
+        grace_over = loaded.gone,
+        not_restored = strangers,
+        "members from the last run"
+    );
     Ok((registrar, restored))
 }
 
