@@ -82,13 +82,13 @@ fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>),
     let mut registrar = Registrar::new(zones, config.keyring, limits, loaded.run, now_ms, fastrand::u64(..))?;
 
     let mut restored: Vec<Change> = Vec::with_capacity(loaded.members.len());
-    let mut strangers = 0_usize;
+    let mut not_restored = 0_usize;
     for back in loaded.members {
         match registrar.restore(&back.pool, &back.name, back.member, back.grace_ms, now_ms) {
             Some(change) => restored.push(change),
             None => {
-                strangers += 1;
-                if strangers == 1 {
+                not_restored += 1;
+                if not_restored == 1 {
                     let (pool, member) = (name_text(&back.pool), label_text(&back.name));
                     warn!(
                         pool,
@@ -99,12 +99,7 @@ fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>),
         }
     }
     registrar.publish(&restored, now_ms)?;
-    info!(
-        restored = restored.len(),
-        grace_over = loaded.gone,
-        not_restored = strangers,
-        "members from the last run"
-    );
+    info!(restored = restored.len(), grace_over = loaded.gone, not_restored, "members from the last run");
     Ok((registrar, restored))
 }
 

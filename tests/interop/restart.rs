@@ -21,7 +21,7 @@ fn comes_back(stop_and_start: impl FnOnce(Server) -> Server) {
     let serial_before = serial(&server);
 
     let server = stop_and_start(server);
-    server.log.wait(&["members from the last run", "restored=2", "gone=0"]);
+    server.log.wait(&["members from the last run", "restored=2", "grace_over=0"]);
     server.log.wait(&["state directory", "run=2"]);
     assert_eq!(server.web(), ["10.0.0.1"], "m2 left, and stays away");
     assert_eq!(server.dig("_http._tcp.web.pool.example SRV").data(), ["3 10 8080 m1.web.pool.example."]);
