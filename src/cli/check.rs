@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{CheckArgs, EXIT_FAILED, EXIT_OK};
-use crate::config::{self, Config, Overrides, ZoneConfig};
+use crate::config::{self, Config, ConfigWarning, Overrides, ZoneConfig};
 use crate::policy::{Policy, Shown};
 use crate::security::{Grant, PoolPattern};
 use crate::wire::{Name, name_text};
@@ -27,8 +27,9 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::
             return Ok(EXIT_FAILED);
         }
     };
-    for warning in report.zones.iter().flat_map(|zone| &zone.warnings) {
-        writeln!(err, "{}:{}: warning: {}", warning.file, warning.line, warning.text)?;
+    for warning in report.warnings.iter().chain(report.zones.iter().flat_map(|zone| &zone.warnings)) {
+        let line = warning.line.map(|line| format!(":{line}")).unwrap_or_default();
+        writeln!(err, "{}{line}: warning: {}", warning.file, warning.text)?;
     }
     if args.json {
         report.write_json(out)?
@@ -44,11 +45,16 @@ struct Report {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// `None` if no rollcall.toml was read.
+    config_file: Option<String>,
+    /// Every file that was read, that one first.
     files: Vec<String>,
     listen: Vec<String>,
     state: String,
     keys: Vec<String>,
     zones: Vec<ZoneReport>,
+    /// Those about TOML files and file names; the zone files' are with their zones.
+    warnings: Vec<WarningReport>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +100,8 @@ struct GrantReport {
 #[derive(Serialize)]
 struct WarningReport {
     file: String,
-    line: usize,
+    /// `None` if it is about the file's name.
+    line: Option<usize>,
     text: String,
 }
 
@@ -107,11 +114,13 @@ impl Report {
         Report {
             ok: true,
             error: None,
+            config_file: config.config_file.as_ref().map(|file| file.display().to_string()),
             files: config.files.iter().map(|file| file.display().to_string()).collect(),
             listen: texts(&config.listen),
             state: config.state_dir.display().to_string(),
             keys: config.keyring.names().into_iter().map(|name| name_text(name.as_slice())).collect(),
             zones: config.zones.iter().map(ZoneReport::of).collect(),
+            warnings: config.warnings.iter().map(WarningReport::of).collect(),
         }
     }
 
@@ -121,10 +130,23 @@ impl Report {
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        // There is always a zone's file among them.
+        let defaults = if self.config_file.is_none() { " (no rollcall.toml: built-in defaults)" } else { "" };
+        writeln!(out, "files   {}{defaults}", self.files.join(", "))?;
         writeln!(out, "listen  {}", self.listen.join(", "))?;
         writeln!(out, "state   {}", self.state)?;
         writeln!(out, "keys    {}", or(&self.keys, "none"))?;
         self.zones.iter().try_for_each(|zone| zone.write_text(out))
+    }
+}
+
+impl WarningReport {
+    fn of(warning: &ConfigWarning) -> Self {
+        WarningReport {
+            file: warning.path.display().to_string(),
+            line: warning.line,
+            text: warning.doubt.to_string(),
+        }
     }
 }
 
@@ -139,7 +161,7 @@ impl ZoneReport {
         let file = zone.zone_file.as_ref().map(|file| file.display().to_string());
         let warnings = zone.records.warnings.iter().map(|warning| WarningReport {
             file: file.clone().unwrap_or_default(),
-            line: warning.line(),
+            line: Some(warning.line()),
             text: warning.to_string(),
         });
         ZoneReport {
@@ -184,10 +206,9 @@ impl PoolReport {
             Shown::All => None,
             Shown::AtMost(count) => Some(count.get()),
         };
-        let text = name_text(name.as_slice());
-        let suffix = format!(".{}", name_text(apex.as_slice()));
+        let octets = name.as_slice().len().saturating_sub(apex.as_slice().len());
         PoolReport {
-            name: text.get(..text.len().saturating_sub(suffix.len())).unwrap_or(&text).to_owned(),
+            name: name_text(name.as_slice().get(..octets).unwrap_or_default()),
             policy: policy.map(|(name, _)| *name).unwrap_or_default(),
             ttl_s: pool.ttl_s,
             addresses: shown(pool.addresses),
@@ -280,7 +301,8 @@ mod tests {
         );
         assert_eq!(
             out,
-            "listen  127.0.0.1:5300, [::1]:5300
+            "files   DIR/rollcall.toml, DIR/zones/pool.example.toml, DIR/zones/pool.example.zone
+listen  127.0.0.1:5300, [::1]:5300
 state   /s
 keys    fleet.
 
@@ -310,6 +332,39 @@ pool.example.  serial 42, 5 records (DIR/zones/pool.example.zone)
     }
 
     #[test]
+    fn warnings_name_file_and_line_and_are_no_error() {
+        let (code, out, err) = run("[[grant]]\nunsigned = true\npools = ['web']\n", false);
+        assert_eq!(code, EXIT_OK);
+        assert!(out.contains("\n  1 grant\n"), "{out}");
+        assert!(
+            err.contains("DIR/zones/pool.example.toml:3: warning: no pool of this zone matches"),
+            "{err}"
+        );
+        assert!(
+            err.contains("DIR/rollcall.toml:3: warning: no zone has a [[grant]] for the key fleet."),
+            "{err}"
+        );
+        let (_, out, _) = run("", true);
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(json["warnings"][0]["line"], 3);
+        assert_eq!(json["zones"][0]["warnings"][0]["line"], 5);
+    }
+
+    #[test]
+    fn the_root_zones_pools_are_named_whole() {
+        let name = |text: &str| Name::bytes_from_str(text).unwrap();
+        let pool = PoolSettings {
+            policy: Policy::RoundRobin,
+            ttl_s: 5,
+            addresses: Shown::All,
+            services: Shown::All,
+            leases: crate::membership::LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 60_000 },
+        };
+        assert_eq!(PoolReport::of(&name("web."), &name("."), &pool).name, "web");
+        assert_eq!(PoolReport::of(&name("web.eu.a."), &name("a."), &pool).name, "web.eu");
+    }
+
+    #[test]
     fn errors_go_to_standard_error_and_into_the_json() {
         let (code, out, err) = run("ttl = 9000\n", false);
         assert_eq!((code, out.as_str()), (EXIT_FAILED, ""));
@@ -324,7 +379,7 @@ pool.example.  serial 42, 5 records (DIR/zones/pool.example.zone)
     fn the_shipped_zone_is_good() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("rollcall.toml");
-        std::fs::write(&file, SERVER).unwrap();
+        std::fs::write(&file, "state = '/s'\n").unwrap();
         let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
         let args = CheckArgs { file: Some(file), zones: Some(zones), json: false };
         let (mut out, mut err) = (Vec::new(), Vec::new());

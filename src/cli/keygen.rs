@@ -52,7 +52,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 fn next_steps(name: &str, key_file: Option<&Path>, err: &mut dyn Write) -> io::Result<()> {
     writeln!(
         err,
-        "1. Put the [[key]] lines into rollcall.toml, which only the server should be able to read."
+        "1. The [[key]] lines belong in rollcall.toml: see that they are there, and that only the server can read it."
     )?;
     match key_file {
         Some(path) => {
@@ -61,7 +61,8 @@ fn next_steps(name: &str, key_file: Option<&Path>, err: &mut dyn Write) -> io::R
         None => writeln!(err, "2. Give the commented lines to the servers that register: nsupdate -k FILE.")?,
     }
     writeln!(err, "3. Say in zones/ZONE.toml what the key may register, for example:\n")?;
-    writeln!(err, "[[grant]]\nkey = \"{name}\"\npools = [\"web\"]\naddresses = [\"192.0.2.0/24\"]")
+    writeln!(err, "[[grant]]\nkey = \"{name}\"\npools = [\"web\"]\naddresses = [\"192.0.2.0/24\"]\n")?;
+    writeln!(err, "4. See what `rollcall check` says, and restart rollcall.")
 }
 
 #[cfg(test)]
@@ -92,6 +93,7 @@ mod tests {
             assert_eq!((code, secret(&out).len()), (EXIT_OK, octets));
             assert!(out.contains("\n# key \"web.pool.example.\" {\n"), "{out}");
             assert!(err.contains("[[grant]]\nkey = \"web.pool.example.\""), "{err}");
+            assert!(err.trim_end().ends_with("and restart rollcall."), "{err}");
         }
         assert_ne!(secret(&run(HmacSha256, None).1), secret(&run(HmacSha256, None).1));
     }

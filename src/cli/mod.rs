@@ -49,7 +49,7 @@ pub enum Cli {
 const AFTER_HELP: &str = "\
 Examples:
   rollcall serve                        serve zones/ on port 5300 of loopback
-  rollcall check rollcall.toml          is the configuration good?
+  rollcall check                        is the configuration good?
   rollcall keygen web                   a key for the web servers
   dig @127.0.0.1 -p 5300 web.pool.example A";
 
@@ -66,11 +66,12 @@ $XDG_STATE_HOME/rollcall, else in ~/.local/state/rollcall.";
 const CHECK_HELP: &str = "\
 Examples:
   rollcall check
-  rollcall check /etc/rollcall/rollcall.toml
-  rollcall check --json | jq .zones[].pools
+  rollcall check --zones zones
+  rollcall check --json | jq '.zones[].pools'
 
-Nothing is opened or written: it may run beside a running server. The exit code is 0 if `serve` would start
-with this configuration, else 1.";
+FILE is what `serve --config` takes; the zones are read with it. Nothing is opened for use or written: it may run
+beside a running server. So it does not look whether ports and state directory are free. The exit code is 0 if the
+configuration is good, warnings or not, else 1.";
 
 const KEYGEN_HELP: &str = "\
 Examples:
@@ -88,7 +89,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Listen here, over UDP and TCP, and not where the file says; may be given several times
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listener)]
     pub listen: Vec<SocketAddr>,
     /// Directory of NAME.zone and NAME.toml files [default: zones beside the configuration file]
     #[arg(long, value_name = "DIR")]
@@ -134,6 +135,10 @@ pub struct KeygenArgs {
     /// Write the file that `nsupdate -k` reads; one that exists is not replaced
     #[arg(long, value_name = "PATH")]
     pub key_file: Option<PathBuf>,
+}
+
+fn listener(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300".into())
 }
 
 /// Names of letters, digits, `-`, `_` and dots alone: every program reads those alike, quoted or not.
@@ -182,6 +187,14 @@ mod tests {
         let more = ["rollcall keygen web --algorithm hmac-md5", "rollcall serve --listen localhost"];
         for line in usage.into_iter().chain(more) {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_listener_that_is_none_is_told_what_one_looks_like() {
+        for text in ["localhost:5301", "127.0.0.1", "::1:53x", "[::1]"] {
+            let error = Cli::try_parse_from(["rollcall", "serve", "--listen", text]).unwrap_err().to_string();
+            assert!(error.contains("give ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300"), "{error}");
         }
     }
 

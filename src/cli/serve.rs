@@ -34,6 +34,9 @@ pub enum ServeFailure {
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     let config = config::load(args.config.as_deref(), args.overrides())?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let settings = settings(&config);
     let listeners = Listeners::bind(&settings)?;
     let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;

@@ -223,12 +223,38 @@ pub enum Fault {
     )]
     Holder,
     /// A grant to a key that the server does not have.
-    #[error("`key`: there is no [[key]] \"{text}\" in rollcall.toml; known: {known}")]
+    #[error("`key`: there is no [[key]] \"{text}\" in {}; known: {known}", .file.display())]
     UnknownKey {
         /// What it was.
         text: String,
+        /// The `rollcall.toml` that was read.
+        file: PathBuf,
         /// The keys that there are.
         known: String,
+    },
+    /// A grant to a key, and no file that could have one.
+    #[error(
+        "`key`: there is no [[key]] \"{text}\", for no rollcall.toml was read; name it (`serve --config FILE`, `check FILE`), \
+         or make the key with `rollcall keygen {text}`"
+    )]
+    NoKeys {
+        /// What it was.
+        text: String,
+    },
+    /// A zone's file where `rollcall.toml` should be.
+    #[error(
+        "`{key}`: this looks like a zone's file: it belongs in the zones directory; `check` and `serve --config` take \
+         rollcall.toml, and read the zones with it"
+    )]
+    ZonesFile {
+        /// The key that only a zone's file has.
+        key: &'static str,
+    },
+    /// A listener that is there twice.
+    #[error("`listen`: \"{text}\" is given twice; remove one")]
+    ListenTwice {
+        /// What it was.
+        text: String,
     },
     /// Something that is not a prefix.
     #[error("`{key}`: \"{text}\" is not a prefix; give {wanted}")]

@@ -1,12 +1,15 @@
 //! The `[[grant]]` tables of a zone.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::server::key_name;
 use super::source::{List, Number, Source, Text};
-use super::{ConfigError, Fault, LEASE_MAX_S};
-use crate::security::{Grant, Keyring, PoolPattern, within_loopback};
+use super::zone::Keys;
+use super::{ConfigError, Doubt, Fault, LEASE_MAX_S};
+use crate::security::{Grant, PoolPattern, within_loopback};
 use crate::wire::{Name, name_text};
 
 #[derive(Deserialize)]
@@ -27,12 +30,12 @@ pub(super) struct GrantTable {
 pub(super) fn read(
     source: &Source,
     table: &Spanned<GrantTable>,
-    keyring: &Keyring,
+    keys: &Keys<'_>,
 ) -> Result<Grant, ConfigError> {
     let span = table.span();
     let table = table.get_ref();
     let key = match (&table.key, table.unsigned) {
-        (Some(text), false) => Some(known_key(source, text, keyring)?),
+        (Some(text), false) => Some(known_key(source, text, keys)?),
         (None, true) => None,
         _ => return Err(source.fault(span, Fault::Holder)),
     };
@@ -51,15 +54,32 @@ pub(super) fn read(
     })
 }
 
+/// Where in its table that stands which a doubt is about.
+pub(super) fn place(table: &Spanned<GrantTable>, doubt: &Doubt) -> Range<usize> {
+    let about = match doubt {
+        Doubt::NoPool { .. } => table.get_ref().pools.as_ref().map(Spanned::span),
+        Doubt::LongLease { .. } => table.get_ref().lease.as_ref().map(Spanned::span),
+        _ => None,
+    };
+    about.unwrap_or_else(|| table.span())
+}
+
 /// The name of a key that the server has: a grant to a misspelt one would never be found, and nobody would know why.
-fn known_key(source: &Source, text: &Text, keyring: &Keyring) -> Result<Name, ConfigError> {
+fn known_key(source: &Source, text: &Text, keys: &Keys<'_>) -> Result<Name, ConfigError> {
     let name = key_name(source, "key", text)?;
-    if keyring.get(&name).is_some() {
+    if keys.ring.get(&name).is_some() {
         return Ok(name);
     }
-    let known: Vec<_> = keyring.names().iter().map(|name| name_text(name.as_slice())).collect();
+    let known: Vec<_> = keys.ring.names().iter().map(|name| name_text(name.as_slice())).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Err(source.fault(text.span(), Fault::UnknownKey { text: text.get_ref().clone(), known }))
+    let text_of_key = text.get_ref().clone();
+    Err(source.fault(
+        text.span(),
+        match keys.file {
+            Some(file) => Fault::UnknownKey { text: text_of_key, file: file.into(), known },
+            None => Fault::NoKeys { text: text_of_key },
+        },
+    ))
 }
 
 /// Anybody may forge the source of an unsigned datagram; only loopback's cannot come in over a wire.

@@ -16,6 +16,7 @@ mod in_the_way;
 mod nested;
 mod server;
 mod source;
+mod warning;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -31,10 +32,12 @@ use crate::zone::file::{self, ZoneRecords};
 pub use error::{ConfigError, Fault};
 pub use server::{Limits, StoreSettings, TcpSettings, UdpSettings};
 pub use source::Place;
+pub use warning::{ConfigWarning, Doubt};
 
 use nested::Served;
 use server::Server;
 use source::Source;
+use zone::Keys;
 
 /// The file that is read from the working directory when none is named.
 pub const DEFAULT_FILE: &str = "rollcall.toml";
@@ -61,8 +64,12 @@ pub struct Config {
     pub keyring: Keyring,
     /// The zones, in the order of their file names; at least one.
     pub zones: Vec<ZoneConfig>,
+    /// The `rollcall.toml` that was read; `None` if the built-in defaults hold.
+    pub config_file: Option<PathBuf>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
+    /// What is hardly meant, in all files but the zone files, whose warnings are with their records.
+    pub warnings: Vec<ConfigWarning>,
 }
 
 /// One zone's part.
@@ -116,15 +123,19 @@ fn load_with(
 
     let mut files: Vec<_> = config_file.map(PathBuf::from).into_iter().collect();
     let mut zones = Vec::new();
-    let found_zones = find_zones(&zones_dir)?;
+    let mut warnings = server.warnings;
+    let found_zones = find_zones(&zones_dir, &mut warnings)?;
+    let keys = Keys { ring: &server.keyring, file: config_file };
     let served = Served::new(found_zones.iter().map(|(apex, found)| (apex.clone(), found.toml_path())));
     for (apex, found) in found_zones {
         files.extend(found.toml.iter().chain(&found.zone).cloned());
-        zones.push(load_zone(apex, found, &server.keyring, &served)?);
+        zones.push(load_zone(apex, found, &keys, &served, &mut warnings)?);
     }
+    warnings.extend(warning::unused_keys(server.key_lines, &zones, config_file.unwrap_or(Path::new(""))));
     let listen = if overrides.listen.is_empty() { server.listen } else { overrides.listen };
     let Server { keyring, store, udp, tcp, limits, .. } = server;
-    Ok(Config { listen, state_dir, store, udp, tcp, limits, keyring, zones, files })
+    let config_file = config_file.map(PathBuf::from);
+    Ok(Config { listen, state_dir, store, udp, tcp, limits, keyring, zones, config_file, files, warnings })
 }
 
 /// systemd's StateDirectory=, else the XDG base directory specification's.
@@ -155,7 +166,7 @@ impl Found {
 }
 
 /// The zones in a directory: NAME.zone and NAME.toml. Everything else there is somebody else's, such as what editors leave.
-fn find_zones(dir: &Path) -> Result<BTreeMap<Name, Found>, ConfigError> {
+fn find_zones(dir: &Path, warnings: &mut Vec<ConfigWarning>) -> Result<BTreeMap<Name, Found>, ConfigError> {
     let failed = |error| ConfigError::ZonesDirectory { dir: dir.into(), error };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -167,7 +178,10 @@ fn find_zones(dir: &Path) -> Result<BTreeMap<Name, Found>, ConfigError> {
         let is_zone = match path.extension().and_then(|extension| extension.to_str()) {
             Some("zone") => true,
             Some("toml") => false,
-            _ => continue,
+            _ => {
+                warnings.extend(warning::misspelt(&path));
+                continue;
+            }
         };
         let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
         if stem.starts_with(['.', '#']) {
@@ -193,11 +207,12 @@ fn absolute_name(text: &str) -> Option<Name> {
 fn load_zone(
     apex: Name,
     found: Found,
-    keyring: &Keyring,
+    keys: &Keys<'_>,
     served: &Served,
+    warnings: &mut Vec<ConfigWarning>,
 ) -> Result<ZoneConfig, ConfigError> {
     let source = found.toml.as_deref().map(Source::read).transpose()?;
-    let (settings, grants) = zone::read(source.as_ref(), &apex, keyring, served)?;
+    let (settings, grants) = zone::read(source.as_ref(), &apex, keys, served, warnings)?;
     let records = match (&found.zone, &found.toml) {
         (Some(path), _) => {
             let records = file::read(path, &apex)?;

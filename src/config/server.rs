@@ -11,7 +11,9 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::source::{List, Number, Source, Text};
-use super::{ConfigError, Fault, absolute_name};
+use super::warning::secret_octets_min;
+use super::zone::KEYS_OF_ITS_OWN;
+use super::{ConfigError, ConfigWarning, Doubt, Fault, absolute_name};
 use crate::membership::SLOTS_MAX;
 use crate::security::Keyring;
 use crate::wire::{Name, tsig};
@@ -71,6 +73,9 @@ pub(super) struct Server {
     pub udp: UdpSettings,
     pub tcp: TcpSettings,
     pub limits: Limits,
+    /// The lines of the keys' names.
+    pub key_lines: Vec<(Name, usize)>,
+    pub warnings: Vec<ConfigWarning>,
 }
 
 #[derive(Default, Deserialize)]
@@ -138,7 +143,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 impl Server {
     pub fn read(source: &Source) -> Result<Self, ConfigError> {
-        Server::check(source, &source.parse::<File>()?)
+        Server::check(source, &source.parse::<File>().map_err(zones_file)?)
     }
 
     /// What holds without a file.
@@ -149,11 +154,15 @@ impl Server {
     fn check(source: &Source, file: &File) -> Result<Self, ConfigError> {
         let cores = available_parallelism().map_or(1, |cores| cores.get().min(64));
         let members_max = SLOTS_MAX as i64;
+        let mut warnings = Vec::new();
+        let (keyring, key_lines) = keyring(source, &file.key, &mut warnings)?;
         Ok(Server {
             listen: listeners(source, &file.listen)?,
             zones: file.zones.clone(),
             state: file.state.clone(),
-            keyring: keyring(source, &file.key)?,
+            keyring,
+            key_lines,
+            warnings,
             store: StoreSettings {
                 cache_bytes: source.number(
                     "cache_bytes",
@@ -186,12 +195,32 @@ impl Server {
     }
 }
 
+/// The error of a file that is a zone's: which keys `rollcall.toml` has is then no help.
+fn zones_file(error: ConfigError) -> ConfigError {
+    match error {
+        ConfigError::At { place, fault: Fault::Toml { message } } => {
+            let is_in_message =
+                |key: &&str| message.contains(&format!("unknown field `{key}`, expected one of `listen`"));
+            let fault = match KEYS_OF_ITS_OWN.into_iter().find(is_in_message) {
+                Some(key) => Fault::ZonesFile { key },
+                None => Fault::Toml { message },
+            };
+            ConfigError::At { place, fault }
+        }
+        error => error,
+    }
+}
+
 fn listeners(source: &Source, given: &List) -> Result<Vec<SocketAddr>, ConfigError> {
-    let mut listen = Vec::new();
+    let mut listen: Vec<SocketAddr> = Vec::new();
     for text in source.list("listen", given)? {
-        let address = text.get_ref().parse();
-        let fault = |_| source.fault(text.span(), Fault::Listen { text: text.get_ref().clone() });
-        listen.push(address.map_err(fault)?);
+        let bad = |fault: fn(String) -> Fault| source.fault(text.span(), fault(text.get_ref().clone()));
+        let address: SocketAddr = text.get_ref().parse().map_err(|_| bad(|text| Fault::Listen { text }))?;
+        // Port 0 is another one each time.
+        if address.port() != 0 && listen.contains(&address) {
+            return Err(bad(|text| Fault::ListenTwice { text }));
+        }
+        listen.push(address);
     }
     if listen.is_empty() {
         listen = vec![([127, 0, 0, 1], 5300).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 5300).into()];
@@ -199,8 +228,13 @@ fn listeners(source: &Source, given: &List) -> Result<Vec<SocketAddr>, ConfigErr
     Ok(listen)
 }
 
-fn keyring(source: &Source, tables: &[KeyTable]) -> Result<Keyring, ConfigError> {
-    let mut keyring = Keyring::default();
+/// The keys, and the lines of their names.
+fn keyring(
+    source: &Source,
+    tables: &[KeyTable],
+    warnings: &mut Vec<ConfigWarning>,
+) -> Result<(Keyring, Vec<(Name, usize)>), ConfigError> {
+    let (mut keyring, mut lines) = (Keyring::default(), Vec::with_capacity(tables.len()));
     for table in tables {
         let name = key_name(source, "name", &table.name)?;
         let algorithm = match &table.algorithm {
@@ -213,9 +247,14 @@ fn keyring(source: &Source, tables: &[KeyTable]) -> Result<Keyring, ConfigError>
         let secret = BASE64.decode(&table.secret.get_ref().0).map_err(|_| bad_secret(Fault::SecretText))?;
         let key =
             tsig::Key::new(&name, algorithm, &secret).map_err(|error| bad_secret(Fault::Secret { error }))?;
+        if secret.len() < secret_octets_min(algorithm) {
+            let doubt = Doubt::ShortSecret { key: key.name().clone(), algorithm, octets: secret.len() };
+            warnings.push(source.warning(table.secret.span(), doubt));
+        }
+        lines.push((key.name().clone(), source.line(table.name.span().start)));
         keyring.insert(key).map_err(|error| source.fault(table.name.span(), Fault::DuplicateKey(error)))?;
     }
-    Ok(keyring)
+    Ok((keyring, lines))
 }
 
 /// A key's name, with or without the closing dot.

@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
-use super::{ConfigError, Fault};
+use super::{ConfigError, ConfigWarning, Doubt, Fault};
 
 /// A number as TOML has it, with its place.
 pub(super) type Number = Option<Spanned<i64>>;
@@ -84,6 +84,11 @@ impl Source {
     /// The error at a place in this file.
     pub fn fault(&self, span: Range<usize>, fault: Fault) -> ConfigError {
         ConfigError::At { place: Box::new(self.place(span)), fault }
+    }
+
+    /// The warning about a place in this file.
+    pub fn warning(&self, span: Range<usize>, doubt: Doubt) -> ConfigWarning {
+        ConfigWarning { path: self.path.clone(), line: Some(self.line(span.start)), doubt }
     }
 
     /// Which line `offset` is on, from 1.

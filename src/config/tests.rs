@@ -1,3 +1,5 @@
+mod warnings;
+
 use std::num::NonZeroU16;
 
 use super::*;
@@ -137,6 +139,10 @@ fn server_errors() {
         (
             "listen = []\n",
             "rollcall.toml:1:10: `listen` is an empty list; give at least one, or leave it out",
+        ),
+        (
+            "listen = ['127.0.0.1:53', '[::1]:0',\n '[::1]:0', '127.0.0.1:53']\n",
+            "rollcall.toml:2:13: `listen`: \"127.0.0.1:53\" is given twice; remove one",
         ),
         ("\nport = 53\n", "rollcall.toml:2:1: `port`: unknown field `port`, expected one of `listen`, "),
         ("listen\n", "rollcall.toml:1:7: "),
@@ -448,4 +454,36 @@ fn zones_are_what_is_called_like_one() {
     assert!(found.starts_with("rollcall.toml: No such file"), "{found}");
     let found = bad(&[("rollcall.toml", ""), ("zones/a.zone", "@ A nonsense\n")]);
     assert!(found.starts_with("zones/a.zone:1: "), "{found}");
+}
+
+#[test]
+fn a_zones_file_in_place_of_the_servers_is_recognised() {
+    for (text, place) in [
+        ("# c\ncreate_pools = true\n", "2:1: `create_pools`"),
+        ("negative_ttl = 2\n", "1:1: `negative_ttl`"),
+        ("[[pool]]\nname = 'web'\n", "1:3: `pool`"),
+        ("[[grant]]\nunsigned = true\n", "1:3: `grant`"),
+    ] {
+        let found = bad_server(text);
+        let wanted = format!(
+            "rollcall.toml:{place}: this looks like a zone's file: it belongs in the zones directory; "
+        );
+        assert!(found.starts_with(&wanted) && found.contains("take rollcall.toml"), "{found}");
+    }
+    let found = bad_server("[udp]\nttl = 3\n");
+    assert!(found.contains("unknown field `ttl`, expected one of `workers`"), "{found}");
+}
+
+#[test]
+fn a_grant_without_its_key_says_where_keys_were_looked_for() {
+    let grant = "[[grant]]\nkey = 'api'\n";
+    let (dir, config) = load_files(&[("rollcall.toml", KEY), ("zones/a.toml", grant)]);
+    let wanted =
+        format!("there is no [[key]] \"api\" in {}/rollcall.toml; known: web.", dir.path().display());
+    assert!(config.unwrap_err().to_string().contains(&wanted));
+
+    let overrides =
+        Overrides { zones: Some(dir.path().join("zones")), state: Some("s".into()), ..Overrides::default() };
+    let found = load_with(None, overrides, &|_| None).unwrap_err().to_string();
+    assert!(found.contains("there is no [[key]] \"api\", for no rollcall.toml was read; name it"), "{found}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -13,12 +14,32 @@ use toml::Spanned;
 use super::grant::{self, GrantTable};
 use super::nested::Served;
 use super::source::{Number, Source, Text};
-use super::{ConfigError, Fault, LEASE_MAX_S, absolute_name};
+use super::{ConfigError, ConfigWarning, Fault, LEASE_MAX_S, absolute_name, warning};
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
 use crate::security::{Grants, Keyring};
 use crate::wire::{Name, label_text, name_text};
 use crate::zone::{PoolSettings, ZoneSettings};
+
+/// The keys of a zone's file that `rollcall.toml` does not have.
+pub(super) const KEYS_OF_ITS_OWN: [&str; 10] = [
+    "negative_ttl",
+    "create_pools",
+    "policy",
+    "ttl",
+    "answers",
+    "default_lease",
+    "min_lease",
+    "max_lease",
+    "pool",
+    "grant",
+];
+
+/// The keys that grants may be for, and the file that they come from.
+pub(super) struct Keys<'k> {
+    pub ring: &'k Keyring,
+    pub file: Option<&'k Path>,
+}
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -105,8 +126,9 @@ impl Resolved {
 pub(super) fn read(
     source: Option<&Source>,
     apex: &Name,
-    keyring: &Keyring,
+    keys: &Keys<'_>,
     served: &Served,
+    warnings: &mut Vec<ConfigWarning>,
 ) -> Result<(ZoneSettings, Grants), ConfigError> {
     let empty = Source::empty();
     let (source, file) = match source {
@@ -121,8 +143,15 @@ pub(super) fn read(
         defaults: defaults.settings(),
         pools: pools(source, &file.pool, apex, &defaults, served)?,
     };
-    let grants = file.grant.iter().map(|table| grant::read(source, table, keyring));
-    Ok((settings, Grants::new(grants.collect::<Result<_, _>>()?)))
+    let mut grants = Vec::with_capacity(file.grant.len());
+    for table in &file.grant {
+        let grant = grant::read(source, table, keys)?;
+        if let Some(doubt) = warning::of_grant(&grant, &settings) {
+            warnings.push(source.warning(grant::place(table, &doubt), doubt));
+        }
+        grants.push(grant);
+    }
+    Ok((settings, Grants::new(grants)))
 }
 
 fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Resolved, ConfigError> {

@@ -1,5 +1,6 @@
 //! Every socket is bound before anything is served: a server that starts, starts whole.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
@@ -22,6 +23,12 @@ pub enum ServeError {
         address: SocketAddr,
         /// `"UDP"` or `"TCP"`.
         transport: &'static str,
+    },
+    /// The same address twice: the second would find the first in the way.
+    #[error("{address} is given twice: listen on it once")]
+    Twice {
+        /// Which address.
+        address: SocketAddr,
     },
     /// The process may not bind the port.
     #[error(
@@ -89,7 +96,16 @@ pub struct Bound {
 
 /// Binds every address of the settings.
 pub fn bind(settings: &Settings) -> Result<Vec<Bound>, ServeError> {
+    if let Some(address) = given_twice(&settings.listen) {
+        return Err(ServeError::Twice { address });
+    }
     settings.listen.iter().map(|address| bind_address(*address, settings)).collect()
+}
+
+/// The first address that is there again. Port 0 is another one each time.
+fn given_twice(listen: &[SocketAddr]) -> Option<SocketAddr> {
+    let mut seen = HashSet::new();
+    listen.iter().find(|address| address.port() != 0 && !seen.insert(**address)).copied()
 }
 
 fn bind_address(address: SocketAddr, settings: &Settings) -> Result<Bound, ServeError> {
@@ -111,4 +127,20 @@ fn bind_once(address: SocketAddr, settings: &Settings) -> Result<Bound, ServeErr
     let udp = (0..settings.workers).map(|_| udp::bind(address, settings.receive_buffer_bytes));
     let udp = udp.collect::<io::Result<_>>();
     Ok(Bound { address, udp: udp.map_err(|error| ServeError::of_bind(address, "UDP", error))?, tcp })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_given_twice_is_named() {
+        let given = |listen: &[&str]| {
+            let listen: Vec<_> = listen.iter().map(|text| text.parse().unwrap()).collect();
+            given_twice(&listen).map(|address| ServeError::Twice { address }.to_string())
+        };
+        let wanted = "[::1]:5300 is given twice: listen on it once";
+        assert_eq!(given(&["[::1]:5300", "127.0.0.1:5300", "[0::1]:5300"]).as_deref(), Some(wanted));
+        assert_eq!(given(&["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:53", "[::1]:53"]), None);
+    }
 }

@@ -48,6 +48,13 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something else has the state directory's name, or that of a directory above it.
+    #[error("{}: not a directory; the state is kept in a directory: name another (--state DIR, or `state` in rollcall.toml)",
+        path.display())]
+    NotADirectory {
+        /// What is none.
+        path: PathBuf,
+    },
     /// The file is no redb database, or one that another program made.
     #[error(
         "{}: not a rollcall store ({what}); name another state directory, or move the file away to start without members",
@@ -177,7 +184,13 @@ impl Store {
     /// Opens DIR/rollcall.redb, or makes it and the directory, and begins a new run at `wall_ms`, milliseconds since 1970.
     /// `cache_bytes` bounds redb's cache. The whole file is read and its checksums are verified.
     pub fn open(dir: &Path, cache_bytes: usize, wall_ms: u64) -> Result<(Store, Loaded), StoreError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(StoreError::io(dir))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| {
+            let in_the_way = dir.ancestors().find(|path| path.exists() && !path.is_dir());
+            in_the_way.map_or_else(
+                || StoreError::Io { path: dir.to_owned(), source },
+                |path| StoreError::NotADirectory { path: path.to_owned() },
+            )
+        })?;
         let locked = lock(dir)?;
         let path = dir.join(FILE_NAME);
         if !path.try_exists().map_err(StoreError::io(&path))? {

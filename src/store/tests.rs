@@ -153,7 +153,7 @@ fn a_file_in_place_of_the_directory_or_of_the_file_is_an_error() {
     let state = dir();
     let taken = state.path().join("taken");
     std::fs::write(&taken, b"").unwrap();
-    assert!(matches!(refused(&taken), StoreError::Io { .. }));
+    assert!(matches!(refused(&taken), StoreError::NotADirectory { .. }));
     std::fs::create_dir(state.path().join(FILE_NAME)).unwrap();
     assert!(matches!(refused(state.path()), StoreError::Io { .. }));
 }
@@ -202,4 +202,17 @@ fn a_commit_after_a_failed_one_opens_the_file_again() {
     drop(store);
     let (_, loaded) = open(state.path(), WALL_MS);
     assert_eq!((loaded.run, loaded.members.len()), (2, 2));
+}
+
+#[test]
+fn a_file_where_the_state_directory_should_be_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("state");
+    std::fs::write(&file, "mine").unwrap();
+    for state in [file.clone(), file.join("deeper")] {
+        let error = Store::open(&state, CACHE_BYTES, 0).err().unwrap().to_string();
+        let wanted = format!("{}: not a directory; ", file.display());
+        assert!(error.starts_with(&wanted) && error.contains("--state DIR"), "{error}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
 }

@@ -7,6 +7,8 @@
 mod entries;
 mod origin;
 mod rules;
+mod slips;
+mod tokens;
 
 use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, HashSet};
@@ -77,7 +79,10 @@ pub fn read(path: &Path, apex: &Name) -> Result<ZoneRecords, ZoneFileError> {
 /// Reads a zone file's text; `path` is for errors alone. Relative names are relative to `apex` until `$ORIGIN` says
 /// otherwise; records without a class are IN, those before any TTL have an hour.
 pub fn parse(text: &[u8], path: &Path, apex: &Name) -> Result<ZoneRecords, ZoneFileError> {
-    let at = |(line, fault)| ZoneFileError::Entry { path: PathBuf::from(path), line, fault };
+    let at = |(line, fault): (usize, ZoneFault)| {
+        let excerpt = rules::excerpt(text, line, &fault).into();
+        ZoneFileError::Entry { path: PathBuf::from(path), line, fault: fault.into(), excerpt }
+    };
     // The rules about class and class changes are ours, so that their error has the same form as all others.
     let mut scanner = Zonefile::with_capacity(text.len() + 1).allow_invalid();
     scanner.set_origin(apex.clone());

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use domain::base::Ttl;
 use domain::zonefile::inplace;
 
-use super::StaticRecord;
 use super::entries::Entry;
+use super::{StaticRecord, slips};
 use crate::wire::{Class, HEADER_LEN, Name, Rtype, name_text};
 
 /// The largest TTL (RFC 2181 section 8).
@@ -21,6 +21,9 @@ pub(super) const RECORD_FIXED_OCTETS: usize = 12;
 /// question, an OPT, and one alias with the longest target that leads to the RRset, leave 64,986.
 pub(super) const RRSET_OCTETS_MAX: usize =
     u16::MAX as usize - HEADER_LEN - (NAME_OCTETS_MAX + 4) - 11 - (RECORD_FIXED_OCTETS + NAME_OCTETS_MAX);
+
+/// As much of a line as an error shows.
+const EXCERPT_CHARACTERS_MAX: usize = 200;
 
 /// The longest name, octets (RFC 1035 section 2.3.4).
 const NAME_OCTETS_MAX: usize = 255;
@@ -37,14 +40,16 @@ pub enum ZoneFileError {
         error: io::Error,
     },
     /// An entry that cannot be read or served.
-    #[error("{}:{line}: {fault}", .path.display())]
+    #[error("{}:{line}: {fault}{excerpt}", .path.display())]
     Entry {
         /// Which file.
         path: PathBuf,
         /// Which line, from 1. The first of an entry in parentheses, unless the scanner knows better.
         line: usize,
         /// What is wrong.
-        fault: ZoneFault,
+        fault: Box<ZoneFault>,
+        /// The line as it stands there, to be printed below the message; empty if no line is to blame.
+        excerpt: Box<str>,
     },
 }
 
@@ -58,6 +63,30 @@ pub enum ZoneFault {
         message: String,
         /// What to do about it, if that is known.
         hint: &'static str,
+    },
+    /// A time with units, as BIND takes them.
+    #[error("{what} are plain seconds here: write {total_s} for {text}")]
+    Units {
+        /// What it is the time of.
+        what: &'static str,
+        /// What it was.
+        text: String,
+        /// What it means, seconds.
+        total_s: u64,
+    },
+    /// A word where a type should be.
+    #[error("unknown type {text}; write OWNER TTL CLASS TYPE RDATA")]
+    UnknownType {
+        /// The word.
+        text: String,
+    },
+    /// Something else where a type should be.
+    #[error(
+        "\"{text}\" is neither a TTL (seconds, such as 3600) nor a type (such as A); write OWNER TTL CLASS TYPE RDATA"
+    )]
+    NotAType {
+        /// What it was.
+        text: String,
     },
     /// A quoted string goes on after its line.
     #[error("a quote is not closed on its line")]
@@ -248,6 +277,23 @@ pub(super) fn servers_without_address(
     })
 }
 
+/// The line that an error is about, as the errors of TOML files show theirs; nothing for what the zone as a whole lacks.
+/// A zone file may hold any octets and a terminal acts on some, so only characters that print are shown.
+pub(super) fn excerpt(text: &[u8], line: usize, fault: &ZoneFault) -> String {
+    let shown = text.split(|&octet| octet == b'\n').nth(line.saturating_sub(1)).unwrap_or_default();
+    let shown = String::from_utf8_lossy(shown);
+    if matches!(fault, ZoneFault::NoSoa) || shown.trim().is_empty() {
+        return String::new();
+    }
+    let printed = shown.trim_end().chars().take(EXCERPT_CHARACTERS_MAX);
+    let printed = printed.map(|character| match character {
+        '\t' => ' ',
+        character if character.is_control() => char::REPLACEMENT_CHARACTER,
+        character => character,
+    });
+    format!("\n  {line} | {}", printed.collect::<String>())
+}
+
 /// The scanner's error, which reads "LINE:COLUMN: MESSAGE". Its line is right within an entry in parentheses, but it is
 /// the next entry's when fields are missing: so it is held within the entry that was being read.
 pub(super) fn syntax(error: &inplace::Error, entry: &Entry<'_>) -> (usize, ZoneFault) {
@@ -255,8 +301,11 @@ pub(super) fn syntax(error: &inplace::Error, entry: &Entry<'_>) -> (usize, ZoneF
     let mut parts = text.splitn(3, ':');
     let line = parts.next().and_then(|line| line.parse().ok()).unwrap_or(entry.line);
     let message = parts.nth(1).unwrap_or(&text).trim().to_owned();
+    if let Some(slip) = slips::slip(entry, &message) {
+        return slip;
+    }
     let hint = match message.as_str() {
-        "expected rtype" => "write OWNER TTL CLASS TYPE RDATA; TTLs are seconds (3600, not 1h)",
+        "expected rtype" => "write OWNER TTL CLASS TYPE RDATA",
         "unexpected end of entry" => "fields of the record are missing",
         "trailing tokens" => "there is more than the fields of the type; quote text that has spaces",
         "missing last owner" => "the first record has to name its owner",

@@ -45,8 +45,24 @@ fn syntax_errors_name_their_line() {
         ("x TXT (\n a ; c (\n b )\ny A nonsense\nz A 10.0.0.1\n", "z:11: "),
         ("x MX 10\n", "z:8: unexpected end of entry; fields"),
         ("x A 10.0.0.1 (\n ;\n 10.0.0.2 )\n", "z:10: trailing tokens; there is more"),
-        ("x 1h A 10.0.0.1\n", "z:8: expected rtype; write OWNER"),
-        ("\n\nx AA 10.0.0.1\n", "z:10: expected rtype"),
+        ("x 1h A 10.0.0.1\n", "z:8: TTLs are plain seconds here: write 3600 for 1h\n  8 | x 1h A 10.0.0.1"),
+        ("  IN 1w2D A 10.0.0.1\n", "z:8: TTLs are plain seconds here: write 777600 for 1w2D"),
+        ("$TTL 1h ; hour\n", "z:8: TTLs are plain seconds here: write 3600 for 1h\n  8 | $TTL 1h ; hour"),
+        (
+            "@ SOA a b (\n 1\n 1200 20M 1w 2)\n",
+            "z:10: the times of a SOA are plain seconds here: write 1200 for 20M",
+        ),
+        (
+            "\n\nx IN AAA 10.0.0.1\n",
+            "z:10: unknown type AAA; write OWNER TTL CLASS TYPE RDATA\n  10 | x IN AAA",
+        ),
+        (
+            "A 10.0.0.1\n",
+            "z:8: \"10.0.0.1\" is neither a TTL (seconds, such as 3600) nor a type (such as A); write",
+        ),
+        ("x 60 61 A 10.0.0.1\n", "z:8: \"61\" is neither a TTL"),
+        ("x IN IN A 10.0.0.1\n", "z:8: \"IN\" is neither a TTL"),
+        ("$TTL 1x\n", "z:8: expected"),
         ("$GENERATE 1-4 m$ A 10.0.0.$\n", "z:8: unknown control: $GENERATE; only"),
         ("x URI 10 1 \"http://a\"\n", "z:8: unknown record type with concrete data; write its rdata as \\#"),
         ("x TXT \"open\ny TXT \"z\"\n", "z:8: a quote is not closed"),
@@ -58,6 +74,18 @@ fn syntax_errors_name_their_line() {
         assert!(found.starts_with(wanted), "{tail}: {found}");
     }
     assert!(zone("\n A 10.0.0.1\n").unwrap_err().to_string().starts_with("z:2: missing last owner"));
+}
+
+#[test]
+fn errors_show_their_line() {
+    assert_eq!(error("x A nonsense ; c \n"), "z:8: expected IPv4 address\n  8 | x A nonsense ; c");
+    let found = error("x\tTXT (\n a\t\x1b[2J )\n");
+    assert!(found.ends_with("\n  9 |  a \u{fffd}[2J )"), "{found}");
+    assert!(!error("\n$GENERATE 1-4 m$ A 10.0.0.$\n").contains("\n  8"), "the line that is named is shown");
+    assert!(
+        !zone("@ 60 NS ns\n").unwrap_err().to_string().contains('\n'),
+        "no line is to blame for a missing SOA"
+    );
 }
 
 #[test]
