@@ -145,7 +145,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, record: &inplace::ScannedRecord, line: usize) -> Result<(), ZoneFault> {
-        let (owner, rtype): (Name, _) = (record.owner().to_name(), record.rtype());
+        let (owner, rtype) = (whole(record.owner().to_name())?, record.rtype());
         if record.class() != Class::IN {
             return Err(ZoneFault::Class { class: record.class() });
         }
@@ -178,8 +178,8 @@ impl<'a> Builder<'a> {
         };
         self.note_owner(&self.apex.clone(), Rtype::SOA, line)?;
         let soa = Soa {
-            mname: soa.mname().to_name(),
-            rname: soa.rname().to_name(),
+            mname: whole(soa.mname().to_name())?,
+            rname: whole(soa.rname().to_name())?,
             serial: soa.serial().into_int(),
             refresh: soa.refresh().as_secs(),
             retry: soa.retry().as_secs(),
@@ -245,6 +245,14 @@ impl<'a> Builder<'a> {
         warnings.extend(rules::servers_without_address(&self.records, self.apex));
         warnings.sort_by_key(ZoneWarning::line);
         Ok(ZoneRecords { soa, records: self.records, warnings })
+    }
+}
+
+/// The name, if it is one: the scanner takes "a..b." for a name with an empty label, which would end it early on the wire.
+fn whole(name: Name) -> Result<Name, ZoneFault> {
+    match domain::base::Name::from_slice(name.as_slice()) {
+        Ok(_) => Ok(name),
+        Err(_) => Err(ZoneFault::EmptyLabel),
     }
 }
 

@@ -97,6 +97,9 @@ pub enum ZoneFault {
     /// `$INCLUDE`.
     #[error("$INCLUDE is not supported; put the records into this file")]
     Include,
+    /// A name that the scanner lets pass and that is none.
+    #[error("a name has an empty label; two dots stand side by side in it")]
+    EmptyLabel,
     /// Rdata that does not parse as its type says.
     #[error("bad {rtype} rdata; write out the fields of its type")]
     Rdata {

@@ -61,6 +61,8 @@ fn syntax_errors_name_their_line() {
             "z:8: \"10.0.0.1\" is neither a TTL (seconds, such as 3600) nor a type (such as A); write",
         ),
         ("x 60 61 A 10.0.0.1\n", "z:8: \"61\" is neither a TTL"),
+        ("x..y A 10.0.0.1\n", "z:8: a name has an empty label"),
+        ("x MX 1 a..b\n", "z:8: bad MX rdata"),
         ("x IN IN A 10.0.0.1\n", "z:8: \"IN\" is neither a TTL"),
         ("$TTL 1x\n", "z:8: expected"),
         ("$GENERATE 1-4 m$ A 10.0.0.$\n", "z:8: unknown control: $GENERATE; only"),
