@@ -2,15 +2,22 @@
 
 use std::ops::Range;
 
+use std::path::Path;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::server::key_name;
 use super::source::{List, Number, Source, Text};
-use super::zone::Keys;
 use super::{ConfigError, Doubt, Fault, LEASE_MAX_S};
-use crate::security::{Grant, PoolPattern, within_loopback};
+use crate::security::{Grant, Keyring, PoolPattern, within_loopback};
 use crate::wire::{Name, name_text};
+
+/// The keys that grants may be for, and the file that they come from.
+pub(super) struct Keys<'k> {
+    pub ring: &'k Keyring,
+    pub file: Option<&'k Path>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -34,10 +34,10 @@ pub use server::{Limits, StoreSettings, TcpSettings, UdpSettings};
 pub use source::Place;
 pub use warning::{ConfigWarning, Doubt};
 
+use grant::Keys;
 use nested::Served;
 use server::Server;
 use source::Source;
-use zone::Keys;
 
 /// The file that is read from the working directory when none is named.
 pub const DEFAULT_FILE: &str = "rollcall.toml";

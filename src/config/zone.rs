@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU16;
-use std::path::Path;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -11,13 +10,13 @@ use domain::base::name::UncertainName;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::grant::{self, GrantTable};
+use super::grant::{self, GrantTable, Keys};
 use super::nested::Served;
 use super::source::{Number, Source, Text};
 use super::{ConfigError, ConfigWarning, Fault, LEASE_MAX_S, absolute_name, warning};
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
-use crate::security::{Grants, Keyring};
+use crate::security::Grants;
 use crate::wire::{Name, label_text, name_text};
 use crate::zone::{PoolSettings, ZoneSettings};
 
@@ -34,12 +33,6 @@ pub(super) const KEYS_OF_ITS_OWN: [&str; 10] = [
     "pool",
     "grant",
 ];
-
-/// The keys that grants may be for, and the file that they come from.
-pub(super) struct Keys<'k> {
-    pub ring: &'k Keyring,
-    pub file: Option<&'k Path>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
