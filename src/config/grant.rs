@@ -7,9 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::server::key_name;
 use super::source::{List, Number, Source, Text};
-use super::{ConfigError, Doubt, Fault, LEASE_MAX_S};
+use super::{ConfigError, Doubt, Fault, LEASE_MAX_S, key_name};
 use crate::security::{Grant, Keyring, PoolPattern, within_loopback};
 use crate::wire::{Name, name_text};
 

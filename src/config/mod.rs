@@ -37,7 +37,7 @@ pub use warning::{ConfigWarning, Doubt};
 use grant::Keys;
 use nested::Served;
 use server::Server;
-use source::Source;
+use source::{Source, Text};
 
 /// The file that is read from the working directory when none is named.
 pub const DEFAULT_FILE: &str = "rollcall.toml";
@@ -195,6 +195,12 @@ fn find_zones(dir: &Path, warnings: &mut Vec<ConfigWarning>) -> Result<BTreeMap<
         }
     }
     if zones.is_empty() { Err(ConfigError::NoZones { dir: dir.into() }) } else { Ok(zones) }
+}
+
+/// A key's name, with or without the closing dot.
+fn key_name(source: &Source, key: &'static str, text: &Text) -> Result<Name, ConfigError> {
+    let name = absolute_name(text.get_ref()).filter(|name| name.label_count() > 1);
+    name.ok_or_else(|| source.fault(text.span(), Fault::KeyName { key, text: text.get_ref().clone() }))
 }
 
 /// A name written with or without its closing dot. `domain` takes spaces and anything else for data in a label; in a

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::source::{List, Number, Source, Text};
 use super::warning::secret_octets_min;
 use super::zone::KEYS_OF_ITS_OWN;
-use super::{ConfigError, ConfigWarning, Doubt, Fault, absolute_name};
+use super::{ConfigError, ConfigWarning, Doubt, Fault, key_name};
 use crate::membership::SLOTS_MAX;
 use crate::security::Keyring;
 use crate::wire::{Name, tsig};
@@ -255,10 +255,4 @@ fn keyring(
         keyring.insert(key).map_err(|error| source.fault(table.name.span(), Fault::DuplicateKey(error)))?;
     }
     Ok((keyring, lines))
-}
-
-/// A key's name, with or without the closing dot.
-pub(super) fn key_name(source: &Source, key: &'static str, text: &Text) -> Result<Name, ConfigError> {
-    let name = absolute_name(text.get_ref()).filter(|name| name.label_count() > 1);
-    name.ok_or_else(|| source.fault(text.span(), Fault::KeyName { key, text: text.get_ref().clone() }))
 }
