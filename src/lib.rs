@@ -15,13 +15,14 @@
 //! view was published. No allocation, no lock, nothing written that another worker reads.
 //!
 //! The *roll call* is one thread: [`update`] turns a message into checked commands and their net result, [`membership`]
-//! keeps who is in which pool and until when, and what happened comes out as [`membership::Change`]s. The [`store`] commits
+//! keeps who is in which pool and until when, and what happened comes out as [`change::Change`]s. The [`store`] commits
 //! them, the zone's views are published from them, and only then is the message acknowledged.
 //!
 //! Rooms, and which way arrows run: `wire, membership <- policy, security, zone <- query, update <- server`, with [`store`]
 //! seeing changes only, [`config`] making the settings of the rooms below it, and [`cli`] on top. Time is an argument
 //! everywhere but in [`server`], so the same scenario runs on a simulated clock in a test and on sockets in production.
 
+pub mod change;
 pub mod cli;
 pub mod config;
 pub mod membership;

@@ -13,7 +13,7 @@ use allocation_counter::{AllocationInfo, measure};
 use rollcall::policy::Policy;
 use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
 use rollcall::wire::Question;
-use world::{World, pool_settings, question_message};
+use world::{World, pool_settings, question_message, question_with_cookie};
 
 /// What one question must come to: a name in the pool's zone, a type, and the kind of answer.
 type Case = (&'static str, &'static str, Answered);
@@ -85,7 +85,8 @@ impl Worker {
 
     fn ask(&mut self, world: &World, transport: Transport, message: &[u8]) -> Outcome {
         let zones = world.registrar.published();
-        let context = Context { zones, transport, now_ms: world.now_ms, reserved: 0 };
+        let cookie = Some(world.cookie_terms());
+        let context = Context { zones, transport, now_ms: world.now_ms, reserved: 0, cookie };
         let reading = query::read(zones, message, &mut self.question);
         query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
     }
@@ -102,18 +103,20 @@ impl Worker {
     }
 }
 
-/// Asks everything over UDP, with and without EDNS, and over TCP.
+/// Asks everything over UDP, without EDNS, with it, and with a cookie to be made; and over TCP.
 fn check(world: &World, cases: &[Case]) {
     let mut worker = Worker::new();
     for &(name, rtype, wanted) in cases {
-        for edns in [None, Some(1232)] {
-            let message = question_message(name, rtype, edns);
+        let cookie = question_with_cookie(name, rtype, 1232, &[7; 8]);
+        let messages =
+            [question_message(name, rtype, None), question_message(name, rtype, Some(1232)), cookie];
+        for (kind, message) in ["plain", "EDNS", "cookie"].into_iter().zip(messages) {
             for transport in [Transport::Udp, Transport::Tcp] {
                 let (outcome, info) = worker.count(world, transport, &message);
                 let Outcome::Reply(_, answered) = outcome else { panic!("{name} {rtype}: {outcome:?}") };
                 let kinds = (transport == Transport::Udp).then_some(Answered::Truncated);
                 assert!(answered == wanted || kinds == Some(answered), "{name} {rtype}: {answered:?}");
-                assert_eq!(info, AllocationInfo::default(), "{name} {rtype} {transport:?} EDNS {edns:?}");
+                assert_eq!(info, AllocationInfo::default(), "{name} {rtype} {transport:?} {kind}");
             }
         }
     }
@@ -191,6 +194,28 @@ fn picks_are_made_without_allocating() {
     }
 }
 
+/// Cookies that are kept, renewed, and made anew for one that is wrong or no cookie of ours.
+#[test]
+fn cookies_are_checked_and_made_without_allocating() {
+    let mut world = crowded();
+    let mut worker = Worker::new();
+    let terms = world.cookie_terms();
+    let made = terms.cookies.make([7; 8], terms.client, terms.now_s);
+    world.registrar.cookies().roll_over([9; 16]);
+    let terms = world.cookie_terms();
+    let fresh = terms.cookies.make([7; 8], terms.client, terms.now_s);
+    let plain_len = question_message("ns", "A", Some(1232)).len() + 16;
+    for advance_ms in [0, 1_801_000, 1_801_000] {
+        world.wall_ms += advance_ms;
+        for cookie in [&made[..], &fresh, &[7; 24], &[7; 40]] {
+            let message = question_with_cookie("ns", "A", 1232, cookie);
+            let (outcome, info) = worker.count(&world, Transport::Udp, &message);
+            assert_eq!(outcome, Outcome::Reply(plain_len + 28, Answered::Positive));
+            assert_eq!(info, AllocationInfo::default());
+        }
+    }
+}
+
 #[test]
 fn what_is_no_question_is_turned_away_without_allocating() {
     let world = crowded();
@@ -201,8 +226,11 @@ fn what_is_no_question_is_turned_away_without_allocating() {
         patch(&mut message);
         message
     };
-    let cases: [(&str, Vec<u8>, Outcome); 9] = {
-        use Answered::{BadVers, FormErr, NotImp, Refused};
+    let mut cookie_alone = question_with_cookie("web", "A", 1232, &[7; 24]);
+    cookie_alone.drain(12..question.len() - 11);
+    cookie_alone[5] = 0;
+    let cases: [(&str, Vec<u8>, Outcome); 11] = {
+        use Answered::{BadVers, Cookie, FormErr, NotImp, Refused};
         let bare = |answered| Outcome::Reply(12, answered);
         let with_opt = |answered| Outcome::Reply(12 + 11, answered);
         let whole = |answered| Outcome::Reply(question.len(), answered);
@@ -212,6 +240,8 @@ fn what_is_no_question_is_turned_away_without_allocating() {
             ("no question", patched(&|m| m[5] = 0), bare(FormErr)),
             ("octets at the end", patched(&|m| m.push(0)), with_opt(FormErr)),
             ("a name cut short", patched(&|m| m.truncate(15)), bare(FormErr)),
+            ("a cookie alone", cookie_alone, Outcome::Reply(12 + 39, Cookie)),
+            ("half a cookie", question_with_cookie("web", "A", 1232, &[7; 7]), with_opt(FormErr)),
             ("STATUS", patched(&|m| m[2] |= 2 << 3), with_opt(NotImp)),
             ("class CH", patched(&|m| m[len - 12] = 3), whole(Refused)),
             ("EDNS 1", patched(&|m| m[len - 5] = 1), whole(BadVers)),

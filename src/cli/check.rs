@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{CheckArgs, EXIT_FAILED, EXIT_OK};
 use crate::config::{self, Config, ConfigWarning, Overrides, ZoneConfig};
 use crate::policy::{Policy, Shown};
-use crate::security::{Grant, PoolPattern};
+use crate::security::{Grant, GrantedLease, NamePattern};
 use crate::wire::{Name, name_text};
 use crate::zone::PoolSettings;
 
@@ -87,14 +87,26 @@ struct PoolReport {
 
 #[derive(Serialize)]
 struct GrantReport {
+    /// Which `[[grant]]` of the file, from 1.
+    number: usize,
     /// `None` for unsigned updates.
     key: Option<String>,
     sources: Vec<String>,
     pools: Vec<String>,
+    names: Vec<String>,
+    types: Vec<String>,
+    /// Whether records of those types hold addresses.
+    #[serde(skip)]
+    has_addresses: bool,
     addresses: Vec<String>,
+    own_address: bool,
+    targets: Vec<String>,
     owner: Option<String>,
     admin: bool,
+    /// `None`: the pool's, or none at all.
     lease_s: Option<u32>,
+    /// Whether what is registered needs no renewal.
+    permanent: bool,
 }
 
 #[derive(Serialize)]
@@ -233,158 +245,49 @@ impl PoolReport {
 impl GrantReport {
     fn of(grant: &Grant) -> Self {
         GrantReport {
+            number: grant.number,
             key: grant.key.as_ref().map(|name| name_text(name.as_slice())),
             sources: texts(&grant.sources),
-            pools: grant.pools.iter().map(PoolPattern::as_str).map(str::to_owned).collect(),
+            pools: globs(&grant.pools),
+            names: globs(&grant.names),
+            types: grant.types.texts(),
+            has_addresses: grant.types.have_addresses(),
             addresses: texts(&grant.addresses),
+            own_address: grant.own_address,
+            targets: grant.targets.iter().map(|pattern| format!("{}.", pattern.as_str())).collect(),
             owner: grant.owner.as_deref().map(str::to_owned),
             admin: grant.admin,
-            lease_s: grant.lease_s,
+            lease_s: match grant.lease {
+                GrantedLease::Seconds(lease_s) => Some(lease_s),
+                GrantedLease::Pools | GrantedLease::None => None,
+            },
+            permanent: grant.lease == GrantedLease::None,
         }
     }
 
     fn text(&self) -> String {
         let holder = self.key.as_ref().map_or("unsigned".to_owned(), |key| format!("key {key}"));
         let anywhere = if self.key.is_some() { "anywhere" } else { "loopback" };
-        let mut text = format!(
-            "{holder} from {}: pools {}; addresses {}",
-            or(&self.sources, anywhere),
-            self.pools.join(", "),
-            or(&self.addresses, "all but special ones")
-        );
-        if let Some(owner) = &self.owner {
-            text += &format!("; owner {owner}");
-        }
-        if let Some(lease_s) = self.lease_s {
-            text += &format!("; lease {lease_s} s");
-        }
-        if self.admin {
-            text += "; admin";
-        }
-        text
+        let any_address = if self.own_address { "the sender's own" } else { "all but special ones" };
+        let own = if self.own_address && !self.addresses.is_empty() { ", the sender's own" } else { "" };
+        let (sources, pools) = (or(&self.sources, anywhere), or(&self.pools, "none"));
+        let mut parts = vec![format!("{}. {holder} from {sources}: pools {pools}", self.number)];
+        parts.extend((!self.names.is_empty()).then(|| format!("names {}", self.names.join(", "))));
+        parts.push(format!("types {}", self.types.join(", ")));
+        let addresses = format!("addresses {}{own}", or(&self.addresses, any_address));
+        parts.extend(self.has_addresses.then_some(addresses));
+        parts.extend((!self.targets.is_empty()).then(|| format!("targets {}", self.targets.join(", "))));
+        parts.extend(self.owner.as_ref().map(|owner| format!("owner {owner}")));
+        parts.extend(self.lease_s.map(|lease_s| format!("lease {lease_s} s")));
+        parts.extend(self.permanent.then(|| "permanent".to_owned()));
+        parts.extend(self.admin.then(|| "admin".to_owned()));
+        parts.join("; ")
     }
+}
+
+fn globs(patterns: &[NamePattern]) -> Vec<String> {
+    patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    const ZONE: &str = "@ 60 SOA ns hostmaster 42 1200 180 1209600 2\n@ 60 NS ns\nns 60 A 192.0.2.1\nx 60 TXT a\nx 30 TXT b\n";
-    const TOML: &str = "create_pools = true\n[[pool]]\nname = 'web'\n[[pool]]\nname = 'game.eu'\npolicy = 'weighted-random'\n\
-        [[grant]]\nunsigned = true\n[[grant]]\nkey = 'fleet'\nsources = ['10.0.0.0/8']\nowner = 'ops'\nadmin = true\nlease = 60\n";
-    const SERVER: &str =
-        "state = '/s'\n[[key]]\nname = 'Fleet'\nsecret = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='\n";
-
-    fn run(toml: &str, json: bool) -> (u8, String, String) {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        std::fs::create_dir(dir.path().join("zones")).unwrap();
-        write("rollcall.toml", SERVER);
-        write("zones/pool.example.zone", ZONE);
-        write("zones/pool.example.toml", toml);
-        let args = CheckArgs { file: Some(dir.path().join("rollcall.toml")), zones: None, json };
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = check(&args, &mut out, &mut err).unwrap();
-        let text = |octets| String::from_utf8(octets).unwrap().replace(dir.path().to_str().unwrap(), "DIR");
-        (code, text(out), text(err))
-    }
-
-    #[test]
-    fn a_summary_for_people() {
-        let (code, out, err) = run(TOML, false);
-        assert_eq!(code, EXIT_OK);
-        assert_eq!(
-            err,
-            "DIR/zones/pool.example.zone:5: warning: x.pool.example. TXT has several TTLs; 30, the smallest, is served\n"
-        );
-        assert_eq!(
-            out,
-            "files   DIR/rollcall.toml, DIR/zones/pool.example.toml, DIR/zones/pool.example.zone
-listen  127.0.0.1:5300, [::1]:5300
-state   /s
-keys    fleet.
-
-pool.example.  serial 42, 5 records (DIR/zones/pool.example.zone)
-  2 pools declared, others are made by the first member
-    web      round-robin, TTL 5 s, lease 30 s (2 to 3600), addresses all, services all
-    game.eu  weighted-random, TTL 5 s, lease 30 s (2 to 3600), addresses 1, services all
-  2 grants
-    unsigned from loopback: pools *; addresses all but special ones
-    key fleet. from 10.0.0.0/8: pools *; addresses all but special ones; owner ops; lease 60 s; admin
-"
-        );
-    }
-
-    #[test]
-    fn a_report_for_programs() {
-        let (code, out, _) = run(TOML, true);
-        assert_eq!(code, EXIT_OK);
-        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(json["ok"], true);
-        assert_eq!(json["zones"][0]["serial"], 42);
-        assert_eq!(json["zones"][0]["pools"][1]["name"], "game.eu");
-        assert_eq!(json["zones"][0]["pools"][1]["addresses"], 1);
-        assert_eq!(json["zones"][0]["grants"][1]["key"], "fleet.");
-        assert_eq!(json["zones"][0]["warnings"][0]["line"], 5);
-        assert!(!out.contains("MDEy"), "a secret: {out}");
-    }
-
-    #[test]
-    fn warnings_name_file_and_line_and_are_no_error() {
-        let (code, out, err) = run("[[grant]]\nunsigned = true\npools = ['web']\n", false);
-        assert_eq!(code, EXIT_OK);
-        assert!(out.contains("\n  1 grant\n"), "{out}");
-        assert!(
-            err.contains("DIR/zones/pool.example.toml:3: warning: no pool of this zone matches"),
-            "{err}"
-        );
-        assert!(
-            err.contains("DIR/rollcall.toml:3: warning: no zone has a [[grant]] for the key fleet."),
-            "{err}"
-        );
-        let (_, out, _) = run("", true);
-        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(json["warnings"][0]["line"], 3);
-        assert_eq!(json["zones"][0]["warnings"][0]["line"], 5);
-    }
-
-    #[test]
-    fn the_root_zones_pools_are_named_whole() {
-        let name = |text: &str| Name::bytes_from_str(text).unwrap();
-        let pool = PoolSettings {
-            policy: Policy::RoundRobin,
-            ttl_s: 5,
-            addresses: Shown::All,
-            services: Shown::All,
-            leases: crate::membership::LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 60_000 },
-        };
-        assert_eq!(PoolReport::of(&name("web."), &name("."), &pool).name, "web");
-        assert_eq!(PoolReport::of(&name("web.eu.a."), &name("a."), &pool).name, "web.eu");
-    }
-
-    #[test]
-    fn errors_go_to_standard_error_and_into_the_json() {
-        let (code, out, err) = run("ttl = 9000\n", false);
-        assert_eq!((code, out.as_str()), (EXIT_FAILED, ""));
-        assert!(err.starts_with("DIR/zones/pool.example.toml:1:7: `ttl` is 9000; give 0 to 3600\n"), "{err}");
-        let (code, out, err) = run("ttl = 9000\n", true);
-        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!((code, &json["ok"]), (EXIT_FAILED, &serde_json::Value::Bool(false)));
-        assert_eq!(json["error"].as_str().unwrap(), err.trim_end());
-    }
-
-    #[test]
-    fn the_shipped_zone_is_good() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("rollcall.toml");
-        std::fs::write(&file, "state = '/s'\n").unwrap();
-        let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
-        let args = CheckArgs { file: Some(file), zones: Some(zones), json: false };
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        assert_eq!(check(&args, &mut out, &mut err).unwrap(), EXIT_OK);
-        assert_eq!(String::from_utf8(err).unwrap(), "");
-        assert!(String::from_utf8(out).unwrap().contains("\npool.example.  serial "));
-    }
-}
+mod tests;

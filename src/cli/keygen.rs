@@ -52,7 +52,8 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 fn next_steps(name: &str, key_file: Option<&Path>, err: &mut dyn Write) -> io::Result<()> {
     writeln!(
         err,
-        "1. The [[key]] lines belong in rollcall.toml: see that they are there, and that only the server can read it."
+        "1. The [[key]] lines belong in rollcall.toml: see that they are there, and that only the server can read it:\n   \
+         chmod 640 rollcall.toml."
     )?;
     match key_file {
         Some(path) => {

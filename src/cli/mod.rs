@@ -80,7 +80,7 @@ Examples:
   nsupdate -k web.key
 
 The [[key]] lines on standard output are for rollcall.toml. The key file is for nsupdate and everything
-else that reads BIND's.";
+else that reads BIND's; rollcall.toml may name it instead of those lines: [[key]] with file = \"web.key\".";
 
 /// Arguments of `serve`.
 #[derive(Debug, Default, Args)]
@@ -151,7 +151,9 @@ fn key_name(text: &str) -> Result<Name, String> {
 }
 
 fn algorithm(text: &str) -> Result<tsig::Algorithm, String> {
-    tsig::Algorithm::named(text).ok_or_else(|| "give hmac-sha256, hmac-sha384 or hmac-sha512".into())
+    // The others are for clients that are there already, and those have their keys.
+    let offered = tsig::Algorithm::named(text).filter(|algorithm| !algorithm.is_legacy());
+    offered.ok_or_else(|| "give hmac-sha256, hmac-sha384 or hmac-sha512".into())
 }
 
 #[cfg(test)]
@@ -185,7 +187,9 @@ mod tests {
             "rollcall keygen a..b",
         ];
         let more = ["rollcall keygen web --algorithm hmac-md5", "rollcall serve --listen localhost"];
-        for line in usage.into_iter().chain(more) {
+        let legacy =
+            ["rollcall keygen web --algorithm hmac-sha1", "rollcall keygen web --algorithm hmac-sha224"];
+        for line in usage.into_iter().chain(more).chain(legacy) {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }

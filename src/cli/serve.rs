@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::ServeArgs;
+use crate::change::Change;
 use crate::config::{self, Config, ConfigError};
-use crate::membership::Change;
+use crate::security::Cookies;
 use crate::server::{self, Desk, Listeners, ServeError, Settings, clock};
 use crate::store::{Loaded, Store, StoreError};
-use crate::update::{Limits, Registrar, ZoneInput};
-use crate::wire::{WireError, label_text, lower, name_text};
+use crate::update::{Limits, Registrar, Setup, ZoneInput, member_text};
+use crate::wire::{WireError, lower, name_text};
+use crate::zone::later;
 
 /// Why a server did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +43,9 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     let listeners = Listeners::bind(&settings)?;
     let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
     info!(state = %config.state_dir.display(), run = loaded.run, "state directory");
-    let (registrar, restored) = registrar(config, loaded)?;
+    let (registrar, restored) = registrar(config, loaded, server::cookies()?)?;
     // The serials that this run begins with are on disk before anybody hears them.
-    store.commit([], &registrar.serials())?;
+    store.commit([], &registrar.serials(), clock::moment())?;
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
     Ok(server::run(&settings, listeners, zones, Desk { registrar, store, restored })?)
 }
@@ -62,7 +64,11 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// The zones as configured, with the members that the store gives back.
-fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>), WireError> {
+fn registrar(
+    config: Config,
+    loaded: Loaded,
+    cookies: Arc<Cookies>,
+) -> Result<(Registrar, Vec<Change>), WireError> {
     let files: Vec<PathBuf> = config.files;
     for file in files {
         info!(file = %file.display(), "read");
@@ -80,19 +86,24 @@ fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>),
         info!(zone = name_text(&apex), serial, pools = zone.settings.pools.len(), "zone");
         zones.push(ZoneInput { settings: zone.settings, records: zone.records, grants: zone.grants, serial });
     }
-    let limits = Limits { members: config.limits.members, pools: config.limits.pools };
+    let config::Limits { members, pools, records, .. } = config.limits;
+    let limits = Limits { members, pools, records };
     let now_ms = clock::now_ms();
-    let mut registrar = Registrar::new(zones, config.keyring, limits, loaded.run, now_ms, fastrand::u64(..))?;
+    let dynamics = loaded.dynamics(now_ms);
+    debug!(names = dynamics.len(), "names with records by UPDATE");
+    let setup = Setup { zones, dynamics, keyring: config.keyring, cookies, limits, run: loaded.run };
+    let mut registrar = Registrar::new(setup, now_ms, fastrand::u64(..))?;
 
     let mut restored: Vec<Change> = Vec::with_capacity(loaded.members.len());
     let mut not_restored = 0_usize;
     for back in loaded.members {
-        match registrar.restore(&back.pool, &back.name, back.member, back.grace_ms, now_ms) {
+        let (pool, name, registered) = back.registered(now_ms);
+        match registrar.restore(&pool, &name, registered, now_ms) {
             Some(change) => restored.push(change),
             None => {
                 not_restored += 1;
                 if not_restored == 1 {
-                    let (pool, member) = (name_text(&back.pool), label_text(&back.name));
+                    let (pool, member) = (name_text(&pool), member_text(&name));
                     warn!(
                         pool,
                         member, "not restored: no zone has this pool any more, or a limit is reached"
@@ -102,24 +113,13 @@ fn registrar(config: Config, loaded: Loaded) -> Result<(Registrar, Vec<Change>),
         }
     }
     registrar.publish(&restored, now_ms)?;
+    let absent = loaded.absent.len();
+    for absent in loaded.absent {
+        let (pool, name, absence) = absent.absence(now_ms);
+        registrar.restore_absence(&pool, &name, absence);
+    }
+    loaded.key_floors.iter().for_each(|(key, floor)| registrar.restore_key_floor(key, *floor));
+    debug!(absent, "members that were gone, and whose name or floor is kept");
     info!(restored = restored.len(), grace_over = loaded.gone, not_restored, "members from the last run");
     Ok((registrar, restored))
-}
-
-/// The later of two serials (RFC 1982 section 3.2).
-fn later(one: u32, other: u32) -> u32 {
-    if other.wrapping_sub(one) < 1 << 31 { other } else { one }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serials_compare_round_the_circle() {
-        assert_eq!(later(7, 9), 9);
-        assert_eq!(later(9, 7), 9);
-        assert_eq!(later(u32::MAX, 3), 3);
-        assert_eq!(later(3, u32::MAX), 3);
-    }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::Place;
+use super::{LEASE_MAX_S, Place};
 use crate::policy::{Policy, Shown};
 use crate::security::DuplicateKey;
 use crate::wire::{Name, Rtype, name_text, tsig};
@@ -28,6 +28,25 @@ pub enum ConfigError {
         place: Box<Place>,
         /// What.
         fault: Fault,
+    },
+    /// A key file holds something that it may not. The line is not shown: there may be a secret on it.
+    #[error("{}:{line}: {fault}", .path.display())]
+    KeyFile {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What.
+        fault: KeyFileFault,
+    },
+    /// A key file that others could have read, or anybody but its owner written.
+    #[error("{}: mode {mode:03o} lets others read it, or more than its owner write it, and it holds secrets; run \
+        `chmod 640 {}`", .path.display(), .path.display())]
+    KeyFileMode {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// A zone file is bad.
     #[error(transparent)]
@@ -140,10 +159,23 @@ pub enum Fault {
         text: String,
     },
     /// An algorithm that this server does not speak.
-    #[error("`algorithm`: \"{text}\" is not supported; give hmac-sha256, hmac-sha384 or hmac-sha512")]
+    #[error("`algorithm`: \"{text}\": {error}{}", algorithm_hint(.error))]
     Algorithm {
         /// What it was.
         text: String,
+        /// Why not.
+        error: tsig::MacPolicyError,
+    },
+    /// A key without all of its parts, or with parts beside a file that has them.
+    #[error("a [[key]] needs either `name` and `secret`, or `file` alone")]
+    KeyParts,
+    /// A key file that cannot be read.
+    #[error("`file`: {}: {error}; give a file with keys, relative to the directory of this one", .path.display())]
+    KeyFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
     },
     /// A secret that is not base64.
     #[error("`secret` is not base64; give what `rollcall keygen` prints")]
@@ -266,21 +298,121 @@ pub enum Fault {
         /// What would be right.
         wanted: String,
     },
-    /// Unsigned updates from a network.
-    #[error(
-        "unsigned updates from beyond loopback are not supported; give prefixes within 127.0.0.0/8 or ::1/128, or a \
-        `key` instead of `unsigned`"
-    )]
-    BeyondLoopback,
-    /// A pattern for pools that can match nothing.
-    #[error(
-        "`pools`: \"{text}\" can match no pool; patterns are relative to the zone, such as \"web\" or \"web-*\""
-    )]
+    /// A pattern that can match nothing.
+    #[error("`{key}`: \"{text}\" can match no {what}; patterns are {wanted}")]
     Pattern {
+        /// Which setting.
+        key: &'static str,
+        /// What it was.
+        text: String,
+        /// What it would match.
+        what: &'static str,
+        /// What patterns are there.
+        wanted: &'static str,
+    },
+    /// A type that there is not, or that no record has.
+    #[error(
+        "`types`: \"{text}\" is no type of records; give names such as \"MX\" or \"TYPE65280\", or \"*\" alone for all"
+    )]
+    Type {
         /// What it was.
         text: String,
     },
+    /// Every type, and some.
+    #[error("`types`: \"*\" is every type already; give it alone, or leave it out")]
+    EveryType,
+    /// A grant's lease that is none.
+    #[error(
+        "`lease` is {text}; give 1 to {LEASE_MAX_S} seconds, or \"none\" for records that need no renewal"
+    )]
+    Lease {
+        /// What it was.
+        text: String,
+    },
+    /// Something in a grant that nothing in it lets act.
+    #[error("`{key}` does nothing in this grant: {reason}, or remove `{key}`")]
+    Idle {
+        /// Which setting.
+        key: &'static str,
+        /// Why, and what to give.
+        reason: &'static str,
+    },
+    /// A grant that covers no address.
+    #[error(
+        "`own_address` and `addresses` allow no address together: none of these is in `sources` (loopback, if an unsigned \
+        grant has none); widen one, or remove `own_address`"
+    )]
+    NeverOwn,
     /// An owner that is no use in a log line.
     #[error("`owner` has to be 1 to 64 printable characters without spaces")]
     Owner,
+}
+
+/// What is wrong in a key file. No text of the file is in it: whatever stands in the wrong place may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFileFault {
+    /// Something else than its syntax has there.
+    #[error(
+        "{expected} is missing here; a key is written `key \"NAME\" {{ algorithm hmac-sha256; secret \"BASE64\"; }};`"
+    )]
+    Syntax {
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A comment or a quoted text without an end.
+    #[error("{what} that begins here has no end")]
+    Open {
+        /// Which of the two.
+        what: &'static str,
+    },
+    /// A part that a key has already.
+    #[error("this key has {part} already; remove one")]
+    Twice {
+        /// Which part.
+        part: &'static str,
+    },
+    /// A key that lacks a part.
+    #[error("the key that begins here has no {part}; give both `algorithm` and `secret`")]
+    Missing {
+        /// Which part.
+        part: &'static str,
+    },
+    /// A name that is not a domain name.
+    #[error("the key's name is not a domain name; give one like web.example.")]
+    Name,
+    /// An algorithm that this server does not speak.
+    #[error("the key's algorithm: {error}{}", algorithm_hint(.error))]
+    Algorithm {
+        /// Why not.
+        error: tsig::MacPolicyError,
+    },
+    /// A secret that is not base64.
+    #[error("the key's secret is not base64; give what `rollcall keygen` or tsig-keygen prints")]
+    SecretText,
+    /// A secret that is no good.
+    #[error("the key's secret: {error}; give what `rollcall keygen` or tsig-keygen prints")]
+    Secret {
+        /// Why.
+        error: tsig::KeyError,
+    },
+    /// A second key of one name.
+    #[error("{0}; remove one or rename it")]
+    Duplicate(DuplicateKey),
+    /// No key at all.
+    #[error("there is no key in this file; make one with `rollcall keygen NAME --key-file FILE`")]
+    NoKey,
+    /// More than anybody means to be keys.
+    #[error("a key file has {most} octets at most; split it")]
+    Size {
+        /// The limit.
+        most: u64,
+    },
+}
+
+/// What to give instead of an algorithm that is not spoken.
+fn algorithm_hint(error: &tsig::MacPolicyError) -> &'static str {
+    match error {
+        tsig::MacPolicyError::Algorithm => "; give hmac-sha256, hmac-sha384 or hmac-sha512",
+        tsig::MacPolicyError::Bits { .. } => "",
+    }
 }

@@ -1,16 +1,15 @@
 //! The `[[grant]]` tables of a zone.
 
 use std::ops::Range;
-
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::source::{List, Number, Source, Text};
+use super::source::{List, Source, Text};
 use super::{ConfigError, Doubt, Fault, LEASE_MAX_S, key_name};
-use crate::security::{Grant, Keyring, PoolPattern, within_loopback};
-use crate::wire::{Name, name_text};
+use crate::security::{Grant, GrantedLease, Holder, Keyring, NamePattern, Types, loopback, overlap};
+use crate::wire::{Name, Rtype, name_text};
 
 /// The keys that grants may be for, and the file that they come from.
 pub(super) struct Keys<'k> {
@@ -26,11 +25,15 @@ pub(super) struct GrantTable {
     unsigned: bool,
     sources: List,
     pools: List,
+    names: List,
+    types: List,
     addresses: List,
+    targets: List,
+    own_address: Option<Spanned<bool>>,
     owner: Option<Text>,
     #[serde(default)]
     admin: bool,
-    lease: Number,
+    lease: Option<Spanned<toml::Value>>,
 }
 
 pub(super) fn read(
@@ -40,31 +43,76 @@ pub(super) fn read(
 ) -> Result<Grant, ConfigError> {
     let span = table.span();
     let table = table.get_ref();
-    let key = match (&table.key, table.unsigned) {
-        (Some(text), false) => Some(known_key(source, text, keys)?),
-        (None, true) => None,
+    let holder = match (&table.key, table.unsigned) {
+        (Some(text), false) => Holder::Key(known_key(source, text, keys)?),
+        (None, true) => Holder::Unsigned,
         _ => return Err(source.fault(span, Fault::Holder)),
     };
-    let lease_s = match &table.lease {
-        None => None,
-        lease => Some(source.number("lease", lease, 0, 1..=LEASE_MAX_S)?),
-    };
-    Ok(Grant {
-        sources: sources(source, table, key.is_none())?,
-        key,
-        pools: patterns(source, &table.pools)?,
+    let mut grant = Grant {
+        sources: source.prefixes("sources", &table.sources)?,
+        names: patterns(source, Patterns::Names, &table.names)?,
+        types: types(source, &table.types)?,
         addresses: source.prefixes("addresses", &table.addresses)?,
+        targets: patterns(source, Patterns::Targets, &table.targets)?,
+        own_address: table.own_address.as_ref().is_some_and(|own| *own.get_ref()),
         owner: table.owner.as_ref().map(|text| owner(source, text)).transpose()?,
         admin: table.admin,
-        lease_s,
-    })
+        lease: lease(source, &table.lease)?,
+        ..Grant::to(holder)
+    };
+    // Who asks for names alone gets no pool besides.
+    if table.pools.is_some() || table.names.is_some() {
+        grant.pools = patterns(source, Patterns::Pools, &table.pools)?;
+    }
+    check_sense(source, table, &grant)?;
+    Ok(grant)
+}
+
+/// What holds a grant back, or widens it, has to have something to act on: an operator who writes it relies on it.
+fn check_sense(source: &Source, table: &GrantTable, grant: &Grant) -> Result<(), ConfigError> {
+    let idle = |span, key, reason| Err(source.fault(span, Fault::Idle { key, reason }));
+    if let Some(targets) = &table.targets {
+        if grant.pools.is_empty() {
+            return idle(
+                targets.span(),
+                "targets",
+                "it covers no pool, and other SRV records need none; give `pools`",
+            );
+        }
+        if !grant.types.covers(Rtype::SRV) {
+            return idle(targets.span(), "targets", "its `types` have no SRV; add it");
+        }
+    }
+    let own = table.own_address.as_ref().filter(|_| grant.own_address);
+    let limits =
+        [("addresses", table.addresses.as_ref().map(Spanned::span)), ("own_address", own.map(Spanned::span))];
+    for (key, span) in limits {
+        if let Some(span) = span.filter(|_| !grant.types.have_addresses()) {
+            return idle(span, key, "its `types` have none of A, AAAA, HTTPS and SVCB; add one");
+        }
+    }
+    let loopback: Vec<_> = loopback().collect();
+    let sources = if grant.sources.is_empty() && grant.key.is_none() { &loopback } else { &grant.sources };
+    let meet = |prefix| sources.is_empty() || sources.iter().any(|network| overlap(network, prefix));
+    match &table.addresses {
+        Some(list) if grant.own_address && !grant.addresses.iter().any(meet) => {
+            Err(source.fault(list.span(), Fault::NeverOwn))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where in its table that stands which a doubt is about.
 pub(super) fn place(table: &Spanned<GrantTable>, doubt: &Doubt) -> Range<usize> {
+    let grant = table.get_ref();
     let about = match doubt {
-        Doubt::NoPool { .. } => table.get_ref().pools.as_ref().map(Spanned::span),
-        Doubt::LongLease { .. } => table.get_ref().lease.as_ref().map(Spanned::span),
+        Doubt::NoPool { .. } => grant.pools.as_ref().map(Spanned::span),
+        Doubt::LongLease { .. } => grant.lease.as_ref().map(Spanned::span),
+        Doubt::Unguarded { .. } | Doubt::UnsignedAdmin { .. } => grant.sources.as_ref().map(Spanned::span),
+        Doubt::WholeName { text, .. } => {
+            let mut items = grant.pools.iter().chain(&grant.names).flat_map(|list| list.get_ref());
+            items.find(|item| item.get_ref().eq_ignore_ascii_case(text)).map(Spanned::span)
+        }
         _ => None,
     };
     about.unwrap_or_else(|| table.span())
@@ -88,34 +136,83 @@ fn known_key(source: &Source, text: &Text, keys: &Keys<'_>) -> Result<Name, Conf
     ))
 }
 
-/// Anybody may forge the source of an unsigned datagram; only loopback's cannot come in over a wire.
-fn sources(
-    source: &Source,
-    table: &GrantTable,
-    unsigned: bool,
-) -> Result<Vec<ipnetwork::IpNetwork>, ConfigError> {
-    let networks = source.prefixes("sources", &table.sources)?;
-    let texts = table.sources.iter().flat_map(|list| list.get_ref());
-    match texts.zip(&networks).find(|(_, network)| unsigned && !within_loopback(network)) {
-        Some((text, _)) => Err(source.fault(text.span(), Fault::BeyondLoopback)),
-        None => Ok(networks),
+/// A list of globs, and what they are globs of.
+#[derive(Clone, Copy)]
+enum Patterns {
+    Pools,
+    Names,
+    Targets,
+}
+
+impl Patterns {
+    /// The list's key; what its items match; what would be right.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Patterns::Pools => ("pools", "pool", "relative to the zone, such as \"web\" or \"web-*\""),
+            Patterns::Names => (
+                "names",
+                "name",
+                "relative to the zone, such as \"_acme-challenge.*\", or \"@\" for its apex",
+            ),
+            Patterns::Targets => {
+                ("targets", "target", "whole names, such as \"db.example.net.\" or \"*.example.net.\"")
+            }
+        }
+    }
+
+    fn read(self, text: &str) -> Option<NamePattern> {
+        let pattern = NamePattern::new(match self {
+            Patterns::Targets => text.strip_suffix('.').unwrap_or(text),
+            Patterns::Pools | Patterns::Names => text,
+        });
+        let can_match = match self {
+            // No pool is at the apex, and no name but the root's is "@" where names are whole. A target may be the root:
+            // no such service (RFC 2782).
+            Patterns::Pools => pattern.as_str() != "@" && pattern.can_match(),
+            Patterns::Names => pattern.can_match(),
+            Patterns::Targets => text == "." || (pattern.as_str() != "@" && pattern.can_match()),
+        };
+        can_match.then_some(pattern)
     }
 }
 
-fn patterns(source: &Source, given: &List) -> Result<Vec<PoolPattern>, ConfigError> {
-    let texts = source.list("pools", given)?;
-    if texts.is_empty() {
-        return Ok(vec![PoolPattern::new("*")]);
-    }
+fn patterns(source: &Source, of: Patterns, given: &List) -> Result<Vec<NamePattern>, ConfigError> {
+    let (key, what, wanted) = of.words();
     let pattern = |text: &Text| {
-        let pattern = text.get_ref();
-        let hopeless = pattern.is_empty() || pattern.ends_with('.') || pattern.contains(char::is_whitespace);
-        if hopeless {
-            return Err(source.fault(text.span(), Fault::Pattern { text: pattern.clone() }));
-        }
-        Ok(PoolPattern::new(pattern))
+        of.read(text.get_ref()).ok_or_else(|| {
+            let fault = Fault::Pattern { key, text: text.get_ref().clone(), what, wanted };
+            source.fault(text.span(), fault)
+        })
     };
-    texts.iter().map(pattern).collect()
+    source.list(key, given)?.iter().map(pattern).collect()
+}
+
+fn types(source: &Source, given: &List) -> Result<Types, ConfigError> {
+    let texts = source.list("types", given)?;
+    let every = texts.iter().find(|text| text.get_ref() == "*");
+    match every {
+        Some(text) if texts.len() > 1 => return Err(source.fault(text.span(), Fault::EveryType)),
+        Some(_) => return Ok(Types::All),
+        None if texts.is_empty() => return Ok(Types::Default),
+        None => {}
+    }
+    let named = |text: &Text| {
+        let rtype = Types::named(text.get_ref());
+        rtype.ok_or_else(|| source.fault(text.span(), Fault::Type { text: text.get_ref().clone() }))
+    };
+    texts.iter().map(named).collect::<Result<_, _>>().map(Types::Only)
+}
+
+fn lease(source: &Source, given: &Option<Spanned<toml::Value>>) -> Result<GrantedLease, ConfigError> {
+    let Some(given) = given else { return Ok(GrantedLease::Pools) };
+    let lease = match given.get_ref() {
+        toml::Value::String(text) if text == "none" => Some(GrantedLease::None),
+        toml::Value::Integer(seconds) if (1..=LEASE_MAX_S).contains(seconds) => {
+            u32::try_from(*seconds).ok().map(GrantedLease::Seconds)
+        }
+        _ => None,
+    };
+    lease.ok_or_else(|| source.fault(given.span(), Fault::Lease { text: given.get_ref().to_string() }))
 }
 
 fn owner(source: &Source, text: &Text) -> Result<Box<str>, ConfigError> {

@@ -1,7 +1,7 @@
 //! The configuration: `rollcall.toml`, and for each zone `NAME.zone` and `NAME.toml`.
 //!
 //! ```text
-//!  rollcall.toml ----> listeners, limits, Keyring --.
+//!  rollcall.toml ----> listeners, limits, Keyring --.        (and the key files that it names)
 //!  zones/NAME.toml --> ZoneSettings, Grants <-------'  (a grant's key has to exist)
 //!  zones/NAME.zone --> ZoneRecords                     (none may stand where a pool's names are, or another zone's)
 //! ```
@@ -13,6 +13,8 @@
 mod error;
 mod grant;
 mod in_the_way;
+mod key;
+mod key_file;
 mod nested;
 mod server;
 mod source;
@@ -29,7 +31,7 @@ use crate::wire::Name;
 use crate::zone::ZoneSettings;
 use crate::zone::file::{self, ZoneRecords};
 
-pub use error::{ConfigError, Fault};
+pub use error::{ConfigError, Fault, KeyFileFault};
 pub use server::{Limits, StoreSettings, TcpSettings, UdpSettings};
 pub use source::Place;
 pub use warning::{ConfigWarning, Doubt};
@@ -121,19 +123,19 @@ fn load_with(
     let state_dir = overrides.state.or_else(|| server.state.map(|dir| base.join(dir)));
     let state_dir = state_dir.or_else(|| default_state_dir(environment)).ok_or(ConfigError::NoState)?;
 
-    let mut files: Vec<_> = config_file.map(PathBuf::from).into_iter().collect();
+    let mut files: Vec<_> = config_file.map(PathBuf::from).into_iter().chain(server.keys.files).collect();
     let mut zones = Vec::new();
     let mut warnings = server.warnings;
     let found_zones = find_zones(&zones_dir, &mut warnings)?;
-    let keys = Keys { ring: &server.keyring, file: config_file };
+    let keys = Keys { ring: &server.keys.ring, file: config_file };
     let served = Served::new(found_zones.iter().map(|(apex, found)| (apex.clone(), found.toml_path())));
     for (apex, found) in found_zones {
         files.extend(found.toml.iter().chain(&found.zone).cloned());
         zones.push(load_zone(apex, found, &keys, &served, &mut warnings)?);
     }
-    warnings.extend(warning::unused_keys(server.key_lines, &zones, config_file.unwrap_or(Path::new(""))));
+    warnings.extend(warning::unused_keys(server.keys.lines, &zones, config_file.unwrap_or(Path::new(""))));
     let listen = if overrides.listen.is_empty() { server.listen } else { overrides.listen };
-    let Server { keyring, store, udp, tcp, limits, .. } = server;
+    let Server { keys: key::Keys { ring: keyring, .. }, store, udp, tcp, limits, .. } = server;
     let config_file = config_file.map(PathBuf::from);
     Ok(Config { listen, state_dir, store, udp, tcp, limits, keyring, zones, config_file, files, warnings })
 }

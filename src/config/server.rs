@@ -4,19 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::source::{List, Number, Source, Text};
-use super::warning::secret_octets_min;
+use super::key::{KeyTable, Keys};
+use super::source::{List, Number, Source};
 use super::zone::KEYS_OF_ITS_OWN;
-use super::{ConfigError, ConfigWarning, Doubt, Fault, key_name};
+use super::{ConfigError, ConfigWarning, Fault};
 use crate::membership::SLOTS_MAX;
-use crate::security::Keyring;
-use crate::wire::{Name, tsig};
 
 const MIB: usize = 1 << 20;
 
@@ -60,21 +55,20 @@ pub struct Limits {
     pub pools: usize,
     /// Members, over all pools.
     pub members: usize,
+    /// Ordinary records by which what is served differs from the zone files, over all zones.
+    pub records: usize,
 }
 
 /// `rollcall.toml`, checked. Paths are as they stand there.
-#[derive(Debug)]
 pub(super) struct Server {
     pub listen: Vec<SocketAddr>,
     pub zones: Option<PathBuf>,
     pub state: Option<PathBuf>,
-    pub keyring: Keyring,
+    pub keys: Keys,
     pub store: StoreSettings,
     pub udp: UdpSettings,
     pub tcp: TcpSettings,
     pub limits: Limits,
-    /// The lines of the keys' names.
-    pub key_lines: Vec<(Name, usize)>,
     pub warnings: Vec<ConfigWarning>,
 }
 
@@ -84,19 +78,11 @@ struct File {
     listen: List,
     zones: Option<PathBuf>,
     state: Option<PathBuf>,
-    key: Vec<KeyTable>,
+    key: Vec<Spanned<KeyTable>>,
     store: StoreTable,
     udp: UdpTable,
     tcp: TcpTable,
     limits: LimitsTable,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyTable {
-    name: Text,
-    algorithm: Option<Text>,
-    secret: Spanned<Secret>,
 }
 
 #[derive(Default, Deserialize)]
@@ -127,18 +113,7 @@ struct LimitsTable {
     update_queue: Number,
     pools: Number,
     members: Number,
-}
-
-/// The text of a secret. serde's own errors repeat the value that they refuse; this one does not.
-struct Secret(String);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => Ok(Secret(text)),
-            other => Err(D::Error::custom(format!("expected a text in base64, found: {}", other.type_str()))),
-        }
-    }
+    records: Number,
 }
 
 impl Server {
@@ -155,13 +130,12 @@ impl Server {
         let cores = available_parallelism().map_or(1, |cores| cores.get().min(64));
         let members_max = SLOTS_MAX as i64;
         let mut warnings = Vec::new();
-        let (keyring, key_lines) = keyring(source, &file.key, &mut warnings)?;
+        let keys = Keys::read(source, &file.key, &mut warnings)?;
         Ok(Server {
             listen: listeners(source, &file.listen)?,
             zones: file.zones.clone(),
             state: file.state.clone(),
-            keyring,
-            key_lines,
+            keys,
             warnings,
             store: StoreSettings {
                 cache_bytes: source.number(
@@ -190,6 +164,7 @@ impl Server {
                 update_queue: source.number("update_queue", &file.limits.update_queue, 4096, 1..=1 << 20)?,
                 pools: source.number("pools", &file.limits.pools, 131_072, 1..=members_max)?,
                 members: source.number("members", &file.limits.members, 1_000_000, 1..=members_max)?,
+                records: source.number("records", &file.limits.records, 1_000_000, 1..=members_max)?,
             },
         })
     }
@@ -226,33 +201,4 @@ fn listeners(source: &Source, given: &List) -> Result<Vec<SocketAddr>, ConfigErr
         listen = vec![([127, 0, 0, 1], 5300).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 5300).into()];
     }
     Ok(listen)
-}
-
-/// The keys, and the lines of their names.
-fn keyring(
-    source: &Source,
-    tables: &[KeyTable],
-    warnings: &mut Vec<ConfigWarning>,
-) -> Result<(Keyring, Vec<(Name, usize)>), ConfigError> {
-    let (mut keyring, mut lines) = (Keyring::default(), Vec::with_capacity(tables.len()));
-    for table in tables {
-        let name = key_name(source, "name", &table.name)?;
-        let algorithm = match &table.algorithm {
-            None => tsig::Algorithm::HmacSha256,
-            Some(text) => tsig::Algorithm::named(text.get_ref()).ok_or_else(|| {
-                source.fault(text.span(), Fault::Algorithm { text: text.get_ref().clone() })
-            })?,
-        };
-        let bad_secret = |fault| source.fault(table.secret.span(), fault);
-        let secret = BASE64.decode(&table.secret.get_ref().0).map_err(|_| bad_secret(Fault::SecretText))?;
-        let key =
-            tsig::Key::new(&name, algorithm, &secret).map_err(|error| bad_secret(Fault::Secret { error }))?;
-        if secret.len() < secret_octets_min(algorithm) {
-            let doubt = Doubt::ShortSecret { key: key.name().clone(), algorithm, octets: secret.len() };
-            warnings.push(source.warning(table.secret.span(), doubt));
-        }
-        lines.push((key.name().clone(), source.line(table.name.span().start)));
-        keyring.insert(key).map_err(|error| source.fault(table.name.span(), Fault::DuplicateKey(error)))?;
-    }
-    Ok((keyring, lines))
 }

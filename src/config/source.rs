@@ -69,6 +69,11 @@ impl Source {
         Source { path: PathBuf::new(), text: String::new() }
     }
 
+    /// Where it was read; empty if nowhere.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
@@ -116,7 +121,7 @@ impl Source {
         let header = headers.last().unwrap_or_default();
         let in_key = header.trim_start_matches(['[', ' ']).starts_with("key");
         let key = shown.split('=').next().unwrap_or_default().trim();
-        let harmless = key.is_empty() || key.starts_with('[') || matches!(key, "name" | "algorithm");
+        let harmless = key.is_empty() || key.starts_with('[') || matches!(key, "name" | "algorithm" | "file");
         match shown.split_once('=') {
             _ if !shown.contains("secret") && (!in_key || harmless) => shown.to_owned(),
             Some((key, _)) => format!("{key}= (not shown)"),

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ipnetwork::IpNetwork;
+
 use super::ZoneConfig;
-use crate::security::Grant;
+use crate::security::{Grant, GrantedLease, NamePattern, within_loopback};
 use crate::wire::{Name, lower, name_text, tsig};
 use crate::zone::ZoneSettings;
 
@@ -48,6 +50,27 @@ pub enum Doubt {
         /// How long the secret is.
         octets: usize,
     },
+    /// A hash that is there only for clients that know no better one (RFC 8945 section 6).
+    #[error(
+        "the key {} is for {algorithm}, which is only for clients that know nothing better; prefer hmac-sha256, and make \
+         a key with `rollcall keygen`",
+        name_text(.key.as_slice())
+    )]
+    LegacyAlgorithm {
+        /// The key.
+        key: Name,
+        /// What it is for.
+        algorithm: tsig::Algorithm,
+    },
+    /// Secrets where everybody on the machine can read them.
+    #[error(
+        "everybody on this machine may read the secret (mode {mode:03o}); run `chmod 640` on this file, or keep the key in a \
+         file of its own (`file = \"NAME.key\"`)"
+    )]
+    ReadableSecret {
+        /// The file's permissions.
+        mode: u32,
+    },
     /// A key that opens nothing.
     #[error("no zone has a [[grant]] for the key {}; whoever signs with it is refused", name_text(.key.as_slice()))]
     UnusedKey {
@@ -72,12 +95,43 @@ pub enum Doubt {
         /// The largest `max_lease`, seconds.
         max_s: u32,
     },
+    /// A grant that a whole network may use without a key.
+    #[error("whoever is in {from} may use this grant without a key{}", unguarded_advice(*.has_addresses))]
+    Unguarded {
+        /// The network.
+        from: IpNetwork,
+        /// Whether it covers types of records that hold addresses.
+        has_addresses: bool,
+    },
+    /// A grant by which a whole network may take everything over.
+    #[error("whoever is in {from} may change what others own without a key; give `admin` to a `key` instead")]
+    UnsignedAdmin {
+        /// The network.
+        from: IpNetwork,
+    },
+    /// A pattern that ends in the zone's name, to which it is relative.
+    #[error("\"{text}\" is relative to the zone, so it stands for {text}.{zone}.; leave the zone's name out")]
+    WholeName {
+        /// The pattern, in lower case.
+        text: String,
+        /// The zone, without the closing dot.
+        zone: String,
+    },
     /// A file that nobody reads, though it looks as if somebody should.
     #[error("not read: a zone's files end in .zone and .toml; rename it to {}, or move it away", .wanted.display())]
     Misspelt {
         /// The name that it may be meant to have.
         wanted: PathBuf,
     },
+}
+
+fn unguarded_advice(has_addresses: bool) -> &'static str {
+    if has_addresses {
+        ", for any address that it covers; set `own_address = true`, so that each host registers itself alone, or give a \
+         `key` instead of `unsigned`"
+    } else {
+        "; give a `key` instead of `unsigned`, if not everybody there is to be trusted"
+    }
 }
 
 /// The fewest octets of a secret that nobody is warned of: half of the hash's.
@@ -101,7 +155,28 @@ pub(super) fn unused_keys(
 }
 
 /// What is odd about a grant, seen beside the zone's pools.
-pub(super) fn of_grant(grant: &Grant, settings: &ZoneSettings) -> Option<Doubt> {
+pub(super) fn of_grant(grant: &Grant, settings: &ZoneSettings) -> Vec<Doubt> {
+    let whole_names = whole_names(grant, &settings.apex);
+    whole_names.chain(of_pools(grant, settings)).chain(of_strangers(grant)).collect()
+}
+
+/// Patterns that end in the zone's name: the slip of everybody who thinks in whole names.
+fn whole_names(grant: &Grant, apex: &Name) -> impl Iterator<Item = Doubt> {
+    let zone = name_text(&lower(apex.as_slice()));
+    let zone = zone.trim_end_matches('.').to_owned();
+    let patterns = grant.pools.iter().chain(&grant.names).map(NamePattern::as_str);
+    patterns.filter_map(move |text| {
+        let rest = text.strip_suffix(zone.as_str()).filter(|_| !zone.is_empty())?;
+        let is_whole = rest.is_empty() || rest.ends_with('.');
+        is_whole.then(|| Doubt::WholeName { text: text.to_owned(), zone: zone.clone() })
+    })
+}
+
+/// A grant for pools that there are not, or a lease that none of them gives.
+fn of_pools(grant: &Grant, settings: &ZoneSettings) -> Option<Doubt> {
+    if grant.pools.is_empty() {
+        return None;
+    }
     let covers = |name: &Name| {
         let pool = relative(name, &settings.apex);
         grant.pools.iter().any(|pattern| pattern.matches(&pool))
@@ -114,8 +189,22 @@ pub(super) fn of_grant(grant: &Grant, settings: &ZoneSettings) -> Option<Doubt> 
             grant.pools.iter().map(|pattern| format!("\"{}\"", pattern.as_str())).collect();
         return Some(Doubt::NoPool { patterns: patterns.join(", ") });
     };
-    let (lease_s, max_s) = (grant.lease_s?, max_ms / 1000);
-    (lease_s > max_s).then_some(Doubt::LongLease { lease_s, max_s })
+    match grant.lease {
+        GrantedLease::Seconds(lease_s) if lease_s > max_ms / 1000 => {
+            Some(Doubt::LongLease { lease_s, max_s: max_ms / 1000 })
+        }
+        _ => None,
+    }
+}
+
+/// An unsigned grant trusts everybody in its networks. On loopback they are on this machine; elsewhere anybody may come by.
+fn of_strangers(grant: &Grant) -> impl Iterator<Item = Doubt> {
+    let beyond = grant.sources.iter().find(|network| grant.key.is_none() && !within_loopback(network));
+    let has_addresses = grant.types.have_addresses();
+    let unguarded = beyond.filter(|_| !grant.own_address);
+    let unguarded = unguarded.map(|&from| Doubt::Unguarded { from, has_addresses });
+    let admin = beyond.filter(|_| grant.admin).map(|&from| Doubt::UnsignedAdmin { from });
+    unguarded.into_iter().chain(admin)
 }
 
 /// A pool's name as patterns see it.

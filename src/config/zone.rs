@@ -139,7 +139,7 @@ pub(super) fn read(
     let mut grants = Vec::with_capacity(file.grant.len());
     for table in &file.grant {
         let grant = grant::read(source, table, keys)?;
-        if let Some(doubt) = warning::of_grant(&grant, &settings) {
+        for doubt in warning::of_grant(&grant, &settings) {
             warnings.push(source.warning(grant::place(table, &doubt), doubt));
         }
         grants.push(grant);

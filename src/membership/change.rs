@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::roll::Entry;
-use super::{LeaseRef, Member, MemberName, PoolHandle};
+use super::{Absence, LeaseRef, Member, MemberName, PoolHandle, Signed};
 
 /// Why a member changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub enum Cause {
     Expired,
     /// It came back from the store after a restart, with a grace.
     Restored,
+    /// Nobody's name any more: it was kept for a member that was gone, or its floor was, and that is over.
+    Released,
 }
 
 impl Cause {
@@ -35,11 +37,12 @@ impl Cause {
             Cause::Deregistered => "deregistered",
             Cause::Expired => "expired",
             Cause::Restored => "restored",
+            Cause::Released => "released",
         }
     }
 }
 
-/// One member before and after. Consumers compare the two; none of them asks the roll.
+/// One member, or what is left of it, before and after. Consumers compare the two; none of them asks the roll.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// In which pool.
@@ -54,8 +57,16 @@ pub struct Change {
     pub after: Option<Arc<Member>>,
     /// When the lease ended before, and when it ends now, monotonic milliseconds; 0 for no lease.
     pub ends_ms: (u64, u64),
-    /// The lease that moves from the one end to the other when the change is published.
+    /// What was left of it before, and what is left of it now: its owner's claim to the name, and the floor of one that is
+    /// gone.
+    pub absence: (Option<Arc<Absence>>, Option<Arc<Absence>>),
+    /// The floor of a member on the roll, before and now.
+    pub floor: (Option<Signed>, Option<Signed>),
+    /// The lease that moves from the one end to the other when the change is published, and its floor and its name's end
+    /// with it.
     pub(super) lease: Option<LeaseRef>,
+    /// Until when its name is its owner's once this is published, monotonic milliseconds.
+    pub(super) name_ends_ms: u64,
     /// The place of a member that is gone: its lease is answered from until the change is published.
     pub(super) departed: Option<Entry>,
 }
@@ -69,7 +80,19 @@ impl Change {
         before: Option<Arc<Member>>,
         after: Option<Arc<Member>>,
     ) -> Self {
-        Change { pool, name, cause, before, after, ends_ms: (0, 0), lease: None, departed: None }
+        Change {
+            pool,
+            name,
+            cause,
+            before,
+            after,
+            ends_ms: (0, 0),
+            absence: (None, None),
+            floor: (None, None),
+            lease: None,
+            name_ends_ms: 0,
+            departed: None,
+        }
     }
 
     /// Whether the store must hold it. A heartbeat that renews a lease and nothing else never reaches the disk, but the
@@ -85,22 +108,20 @@ impl Change {
         }
     }
 
-    /// Whether it happened whatever becomes of the message that brought it to light: a lease or a record came to its end.
+    /// Whether it happened whatever becomes of the message that brought it to light: something came to its end.
     pub fn is_fact(&self) -> bool {
-        matches!(self.cause, Cause::Expired | Cause::Lapsed)
+        matches!(self.cause, Cause::Expired | Cause::Lapsed | Cause::Released)
     }
 
     /// The change that takes this one back, for a store that may or may not have it.
     pub fn reversed(&self) -> Change {
+        let (before, after) = (self.after.clone(), self.before.clone());
+        let reverse = Change::of(Arc::clone(&self.pool), self.name.clone(), Cause::Changed, before, after);
+        let (absence_before, absence_after) = &self.absence;
         Change {
-            pool: Arc::clone(&self.pool),
-            name: self.name.clone(),
-            cause: Cause::Changed,
-            before: self.after.clone(),
-            after: self.before.clone(),
-            ends_ms: (0, 0),
-            lease: None,
-            departed: None,
+            absence: (absence_after.clone(), absence_before.clone()),
+            floor: (self.floor.1, self.floor.0),
+            ..reverse
         }
     }
 
@@ -108,6 +129,7 @@ impl Change {
     pub fn is_visible(&self) -> bool {
         match (&self.before, &self.after) {
             (Some(before), Some(after)) => !Arc::ptr_eq(before, after) && before.shows_otherwise(after),
+            (None, None) => false,
             _ => true,
         }
     }
@@ -124,16 +146,17 @@ impl Change {
                         || before.services != after.services
                         || before.attributes != after.attributes)
             }
+            (None, None) => false,
             _ => true,
         }
     }
 }
 
 impl Member {
-    /// Whether it registers something else than `other`: in what zone records show, or in owner, lease or TTL.
+    /// Whether it registers something else than `other`: in what zone records show, or in owner, leases or TTL.
     pub(super) fn registers_otherwise(&self, other: &Member) -> bool {
-        (&self.owner, self.lease_ms, self.own_ttl_s) != (&other.owner, other.lease_ms, other.own_ttl_s)
-            || self.shows_otherwise(other)
+        let terms = |member: &Member| (member.lease_ms, member.key_lease_ms, member.own_ttl_s);
+        self.owner != other.owner || terms(self) != terms(other) || self.shows_otherwise(other)
     }
 
     fn shows_otherwise(&self, other: &Member) -> bool {

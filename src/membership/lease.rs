@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Slots in a chunk. A chunk is 32 KB and is made when its first slot is needed.
+use super::Signed;
+
+/// Slots in a chunk. A chunk is 64 KB and is made when its first slot is needed.
 const CHUNK_SLOTS: usize = 4096;
 /// Chunks that a table may have.
 const CHUNKS_MAX: usize = 4096;
@@ -16,6 +18,16 @@ const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 /// Deadlines have the remaining 42 bits: 139 years of milliseconds.
 const DEADLINE_SHIFT: u32 = GENERATION_BITS + 1;
 const DEADLINE_MAX: u64 = u64::MAX >> DEADLINE_SHIFT;
+
+/// The lease of a member that is permanent (`lease = "none"`), and the key lease of a name that always is its owner's.
+pub const LEASE_FOREVER_MS: u32 = u32::MAX;
+/// When such a lease ends, monotonic milliseconds: the last deadline that there is, 139 years after the process began.
+pub const FOREVER_MS: u64 = DEADLINE_MAX;
+
+/// When a lease of `lease_ms` ends that begins at `now_ms`, monotonic milliseconds.
+pub fn lease_end_ms(now_ms: u64, lease_ms: u32) -> u64 {
+    if lease_ms == LEASE_FOREVER_MS { FOREVER_MS } else { now_ms.saturating_add(u64::from(lease_ms)) }
+}
 
 /// How long leases of a pool may be, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +57,18 @@ pub struct LeaseRef {
     pub generation: u32,
 }
 
+/// What a heartbeat of a member writes.
+#[derive(Default)]
+struct Slot {
+    /// Deadline (42 bits, monotonic ms), generation (21 bits), live (1 bit).
+    word: AtomicU64,
+    /// The newest signed message accepted in this lease: time (48 bits), fudge (16 bits); 0 for none.
+    floor: AtomicU64,
+}
+
 /// All leases of a server. Shared: answers read it, the registrar writes it.
 pub struct LeaseTable {
-    /// Each slot: deadline (42 bits, monotonic ms), generation (21 bits), live (1 bit).
-    chunks: Box<[OnceLock<Box<[AtomicU64]>>]>,
+    chunks: Box<[OnceLock<Box<[Slot]>>]>,
 }
 
 impl Default for LeaseTable {
@@ -75,16 +95,36 @@ fn is_live(word: u64, lease: LeaseRef) -> bool {
 }
 
 impl LeaseTable {
-    fn slot(&self, slot: u32) -> Option<&AtomicU64> {
+    fn slot(&self, slot: u32) -> Option<&Slot> {
         let slot = slot as usize;
         self.chunks.get(slot / CHUNK_SLOTS)?.get()?.get(slot % CHUNK_SLOTS)
     }
 
     /// The word of a live lease of this generation.
     fn live(&self, lease: LeaseRef) -> Option<(&AtomicU64, u64)> {
+        let Slot { word: place, .. } = self.slot(lease.slot)?;
+        let word = place.load(Ordering::Acquire);
+        is_live(word, lease).then_some((place, word))
+    }
+
+    /// The floor of a lease that runs, or that has ended and whose slot nobody has got since.
+    fn floor_word(&self, lease: LeaseRef) -> Option<&AtomicU64> {
         let slot = self.slot(lease.slot)?;
-        let word = slot.load(Ordering::Acquire);
-        is_live(word, lease).then_some((slot, word))
+        (generation_of(slot.word.load(Ordering::Acquire)) == lease.generation).then_some(&slot.floor)
+    }
+
+    /// The newest signed message that was accepted in this lease, also while its end is being dealt with.
+    pub fn floor(&self, lease: LeaseRef) -> Option<Signed> {
+        self.floor_word(lease).and_then(|floor| Signed::unpack(floor.load(Ordering::Acquire)))
+    }
+
+    /// Raises the floor of a lease; nothing lowers it. Whoever renews raises first, so that a renewal that is seen has a
+    /// floor. A slot rests before it is used again, so a claim that dies in here raises nobody else's.
+    pub fn raise(&self, lease: LeaseRef, signed: Signed) {
+        if let Some(floor) = self.floor_word(lease) {
+            let raised = |word| Some(Signed::pack(Some(signed.and(Signed::unpack(word)))));
+            _ = floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, raised);
+        }
     }
 
     /// When this lease ends, monotonic milliseconds; `None` once it has expired or been freed. That it ends later than now
@@ -93,14 +133,16 @@ impl LeaseTable {
         self.live(lease).map(|(_, word)| ends_ms_of(word))
     }
 
-    /// Starts a lease in a slot that nobody holds. The registrar alone calls it. `None` past [`SLOTS_MAX`].
-    pub(super) fn start(&self, slot: u32, ends_ms: u64) -> Option<LeaseRef> {
+    /// Starts a lease in a slot that nobody holds, with the floor that it begins with. The registrar alone calls it. `None`
+    /// past [`SLOTS_MAX`].
+    pub(super) fn start(&self, slot: u32, ends_ms: u64, floor: Option<Signed>) -> Option<LeaseRef> {
         let chunk = self.chunks.get(slot as usize / CHUNK_SLOTS)?;
-        let chunk = chunk.get_or_init(|| (0..CHUNK_SLOTS).map(|_| AtomicU64::new(0)).collect());
+        let chunk = chunk.get_or_init(|| (0..CHUNK_SLOTS).map(|_| Slot::default()).collect());
         let place = chunk.get(slot as usize % CHUNK_SLOTS)?;
-        let generation = (u64::from(generation_of(place.load(Ordering::Relaxed))) + 1) & GENERATION_MASK;
+        let generation = (u64::from(generation_of(place.word.load(Ordering::Relaxed))) + 1) & GENERATION_MASK;
         let generation = generation as u32;
-        place.store(pack(ends_ms, generation), Ordering::Release);
+        place.floor.store(Signed::pack(floor), Ordering::Relaxed);
+        place.word.store(pack(ends_ms, generation), Ordering::Release);
         Some(LeaseRef { slot, generation })
     }
 
@@ -162,7 +204,7 @@ mod tests {
     #[test]
     fn renewal_and_expiry_cannot_both_win() {
         let table = LeaseTable::default();
-        let lease = table.start(5, 1_000).unwrap();
+        let lease = table.start(5, 1_000, None).unwrap();
         assert_eq!(table.ends_ms(lease), Some(1_000));
         assert!(table.renew(lease, 2_000));
         assert_eq!(table.expire(lease, 1_500), Err(2_000), "renewed in time");
@@ -175,9 +217,9 @@ mod tests {
     #[test]
     fn a_slot_used_again_does_not_revive_old_claims() {
         let table = LeaseTable::default();
-        let first = table.start(0, 1_000).unwrap();
+        let first = table.start(0, 1_000, None).unwrap();
         table.end(first);
-        let second = table.start(0, 5_000).unwrap();
+        let second = table.start(0, 5_000, None).unwrap();
         assert_eq!(table.ends_ms(first), None);
         assert!(!table.renew(first, 9_000));
         table.end(first);
@@ -187,21 +229,21 @@ mod tests {
     #[test]
     fn renewal_only_extends_and_set_shortens_what_it_knows() {
         let table = LeaseTable::default();
-        let lease = table.start(4_097, 5_000).unwrap();
+        let lease = table.start(4_097, 5_000, None).unwrap();
         assert!(table.renew(lease, 3_000));
         assert_eq!(table.ends_ms(lease), Some(5_000));
         table.set(lease, 4_000, 3_000);
         assert_eq!(table.ends_ms(lease), Some(5_000), "somebody else renewed it");
         table.set(lease, 5_000, 3_000);
         assert_eq!(table.ends_ms(lease), Some(3_000));
-        assert_eq!(table.start(SLOTS_MAX as u32, 1), None);
+        assert_eq!(table.start(SLOTS_MAX as u32, 1, None), None);
     }
 
     #[test]
     fn racing_renewals_and_expiries_leave_one_winner() {
         let table = LeaseTable::default();
         for round in 0..200 {
-            let lease = table.start(1, 1_000).unwrap();
+            let lease = table.start(1, 1_000, None).unwrap();
             let (renewed, expired) = std::thread::scope(|scope| {
                 let renewer = scope.spawn(|| table.renew(lease, 2_000));
                 let expirer = scope.spawn(|| table.expire(lease, 1_000));
@@ -210,6 +252,48 @@ mod tests {
             assert_ne!(renewed, expired == Ok(true), "round {round}: {renewed} {expired:?}");
             table.end(lease);
         }
+    }
+
+    #[test]
+    fn a_floor_only_rises_and_is_not_the_next_holders() {
+        let table = LeaseTable::default();
+        let signed = |at_s| Signed { at_s, fudge_s: 300 };
+        let lease = table.start(3, 1_000, Some(signed(50))).unwrap();
+        table.raise(lease, signed(70));
+        table.raise(lease, signed(60));
+        assert_eq!(table.floor(lease), Some(signed(70)));
+        assert_eq!(table.expire(lease, 1_000), Ok(true));
+        assert_eq!(table.floor(lease), Some(signed(70)), "its end is being dealt with");
+        let next = table.start(3, 2_000, None).unwrap();
+        table.raise(lease, signed(80));
+        assert_eq!((table.floor(lease), table.floor(next)), (None, None));
+    }
+
+    #[test]
+    fn racing_messages_leave_the_newest_as_floor() {
+        let table = LeaseTable::default();
+        let lease = table.start(1, 1_000, None).unwrap();
+        std::thread::scope(|scope| {
+            for worker in 0..2 {
+                let table = &table;
+                let times = (0..10_000).map(move |at_s| Signed { at_s: 2 * at_s + worker, fudge_s: 300 });
+                scope.spawn(move || times.for_each(|signed| table.raise(lease, signed)));
+            }
+        });
+        assert_eq!(table.floor(lease), Some(Signed { at_s: 19_999, fudge_s: 300 }));
+    }
+
+    #[test]
+    fn a_lease_for_ever_is_one_that_the_table_holds() {
+        let table = LeaseTable::default();
+        let lease = table.start(0, lease_end_ms(7, LEASE_FOREVER_MS), None).unwrap();
+        assert_eq!(table.ends_ms(lease), Some(FOREVER_MS));
+        assert_eq!(table.expire(lease, FOREVER_MS - 1), Err(FOREVER_MS));
+        table.set(lease, FOREVER_MS, 5_000);
+        assert_eq!(table.ends_ms(lease), Some(5_000), "a permanent member that takes a lease has one");
+        assert!(table.renew(lease, lease_end_ms(9, LEASE_FOREVER_MS)));
+        assert_eq!(table.ends_ms(lease), Some(FOREVER_MS));
+        assert_eq!(lease_end_ms(7, LEASE_FOREVER_MS - 1), 7 + u64::from(u32::MAX - 1));
     }
 
     #[test]

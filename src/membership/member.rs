@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 /// Which pool: opaque octets, unique in the server (its full name in lower-case wire form).
 pub type PoolHandle = Arc<[u8]>;
 
-/// Which member of a pool: opaque octets, unique in the pool (its label in lower case).
+/// Which member of a pool: opaque octets, unique in the pool (its label in lower case; for one that lives elsewhere,
+/// [`ELSEWHERE`] and then whatever its services point to).
 pub type MemberName = Box<[u8]>;
+
+/// How the name of a member begins that has no address here, and lives by its services.
+pub const ELSEWHERE: u8 = 0;
 
 /// The `lapses_ms` of a record that lives as long as its member's lease.
 pub const FOLLOWS_LEASE: u64 = u64::MAX;
@@ -19,13 +23,16 @@ pub const FOLLOWS_LEASE: u64 = u64::MAX;
 pub struct Member {
     /// The identity that registered it; others need an admin grant.
     pub owner: Box<str>,
-    /// The lease last granted, milliseconds.
+    /// The lease last granted, milliseconds; [`LEASE_FOREVER_MS`](super::LEASE_FOREVER_MS) for a permanent member.
     pub lease_ms: u32,
+    /// How long its name stays its owner's after it was last heard, milliseconds;
+    /// [`LEASE_FOREVER_MS`](super::LEASE_FOREVER_MS) for always.
+    pub key_lease_ms: u32,
     /// The most that answers for the member's own names may say, seconds: the TTL of the UPDATE.
     pub own_ttl_s: u32,
     /// The server run in which it was last heard: a restart gives one grace, counted from the first start after it.
     pub heard_run: u32,
-    /// Where it serves; never empty, sorted by address.
+    /// Where it serves, sorted by address; empty only for a member that lives elsewhere.
     pub addresses: Vec<Address>,
     /// What it serves; sorted by service, then port.
     pub services: Vec<Service>,
@@ -119,12 +126,15 @@ impl Attributes {
 }
 
 impl Member {
-    /// When the last of its addresses lapses, and the member with it; [`FOLLOWS_LEASE`] if one lives as long as the lease.
+    /// When the last of its addresses lapses, and the member with it; [`FOLLOWS_LEASE`] if one lives as long as the lease. A
+    /// member that lives elsewhere goes with the last of its services.
     pub fn lapses_ms(&self) -> u64 {
-        self.addresses.iter().map(|address| address.lapses_ms).max().unwrap_or(0)
+        let addresses = self.addresses.iter().map(|address| address.lapses_ms).max();
+        let services = || self.services.iter().map(|service| service.lapses_ms).max();
+        addresses.or_else(services).unwrap_or(0)
     }
 
-    /// The first moment at which no address is left, given the member's lease: then the member itself is gone.
+    /// The first moment at which nothing is left that it lives by, given its lease: then the member itself is gone.
     pub fn ends_ms(&self, lease_ends_ms: u64) -> u64 {
         self.lapses_ms().min(lease_ends_ms)
     }

@@ -6,8 +6,9 @@
 //! ```text
 //!  edit (from update/) --> Roll --> Change --> published view, store, counters, log
 //!                            |
-//!                            +-- LeaseTable   deadlines, read by every answer, extended by heartbeats
-//!                            '-- Wheel        when to look at a lease again
+//!                            +-- LeaseTable   deadlines and floors, read by every answer, moved by heartbeats
+//!                            +-- Wheel        when to look at a lease again
+//!                            '-- Absences     whose the name of a member that is gone is, and until when
 //! ```
 //!
 //! Facts that the rest relies on:
@@ -16,14 +17,17 @@
 //! 2. A member is immutable once published ([`Member`] behind an `Arc`); a change makes a new one.
 //! 3. The wheel is lazy: a renewal leaves it alone, and a timer that fires early is set again.
 //! 4. A lease is never expired early; an answer checks the deadline itself, so a late wheel shows nobody who is gone.
+//! 5. A name is on the roll or absent, never both. A floor only rises, and goes with the name from the one to the other.
 
+mod absence;
 mod change;
 mod lease;
 mod member;
 mod roll;
 mod wheel;
 
+pub use absence::{Absence, KEY_LEASE_MS_MAX, Signed};
 pub use change::{Cause, Change};
-pub use lease::{LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX};
-pub use member::{Address, Attributes, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Service};
-pub use roll::{Entry, Roll, RollError};
+pub use lease::{FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX, lease_end_ms};
+pub use member::{Address, Attributes, ELSEWHERE, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Service};
+pub use roll::{Entry, Leaving, Registered, Roll, RollError};

@@ -3,13 +3,18 @@
 //! One thread owns it. Answers do not read it; they read the views that are published from the [`Change`]s it returns, and
 //! the [`LeaseTable`] it shares with them.
 
+mod absent;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::absence::{Absences, higher};
 use super::wheel::{Timer, Wheel};
-use super::{Cause, Change, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX};
+use super::{
+    Cause, Change, FOREVER_MS, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX, Signed,
+};
 
 /// Timers left over that the wheel may hold beside those of members.
 const TIMERS_SPARE: usize = 65_536;
@@ -25,6 +30,30 @@ pub enum RollError {
     },
 }
 
+/// What a member registers.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// The member.
+    pub member: Member,
+    /// When its lease ends, monotonic milliseconds; [`FOREVER_MS`] for a permanent member.
+    pub ends_ms: u64,
+    /// Until when its name is its owner's if nothing more is heard of it, monotonic milliseconds.
+    pub name_ends_ms: u64,
+    /// When the message was signed that registers it, if it was.
+    pub signed: Option<Signed>,
+    /// Whether the store gave it back after a restart. Its floor is then what the store has.
+    pub restored: bool,
+}
+
+/// How a member leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    /// Until when its name stays its owner's, monotonic milliseconds; 0 frees it.
+    pub name_ends_ms: u64,
+    /// When the message was signed that takes it off, if it was.
+    pub signed: Option<Signed>,
+}
+
 /// A member on the roll.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -32,6 +61,10 @@ pub struct Entry {
     pub member: Arc<Member>,
     /// Its place in the lease table.
     pub lease: LeaseRef,
+    /// Until when its name is its owner's if nothing more is heard of it, monotonic milliseconds.
+    pub name_ends_ms: u64,
+    /// The floor that the store has. Heartbeats raise the one in the lease table and are not stored.
+    stored: Option<Signed>,
     /// When the timer that counts will fire; timers set for other moments are left over and ignored.
     timer_ms: u64,
 }
@@ -40,6 +73,11 @@ impl Entry {
     /// When its lease ends as published, monotonic milliseconds; 0 if it is over.
     pub fn ends_ms(&self, leases: &LeaseTable) -> u64 {
         leases.ends_ms(self.lease).unwrap_or(0)
+    }
+
+    /// How it goes when nothing more is heard of it.
+    fn lapsing(&self) -> Leaving {
+        Leaving { name_ends_ms: self.name_ends_ms, signed: None }
     }
 }
 
@@ -54,11 +92,15 @@ pub struct Roll {
     free: VecDeque<u32>,
     members: usize,
     members_max: usize,
+    /// Names that are kept for who is not there, and floors of who is gone: as many as members may be. Past that, the next
+    /// [`Roll::expire`] lets go of those that end first.
+    absences: Absences,
 }
 
 impl Roll {
     /// An empty roll for at most `members_max` members ([`SLOTS_MAX`] at most).
     pub fn new(members_max: usize, now_ms: u64) -> Self {
+        let members_max = members_max.min(SLOTS_MAX);
         Roll {
             leases: Arc::new(LeaseTable::default()),
             wheel: Wheel::new(now_ms),
@@ -66,7 +108,8 @@ impl Roll {
             holders: Vec::new(),
             free: VecDeque::new(),
             members: 0,
-            members_max: members_max.min(SLOTS_MAX),
+            members_max,
+            absences: Absences::new(members_max),
         }
     }
 
@@ -101,35 +144,21 @@ impl Roll {
         fits.then_some(()).ok_or(RollError::Full { members_max: self.members_max })
     }
 
-    /// Registers a member, or replaces what it had registered, with a lease that ends at `ends_ms`. A lease that runs already
-    /// moves with [`Roll::move_lease`]; until then the caller makes no other change to this member.
+    /// Registers a member, or replaces what it had registered. A lease that runs already, its floor and its name's end move
+    /// with [`Roll::move_lease`]; until then the caller makes no other change to this member.
     ///
     /// An equal member keeps its old `Arc`, so consumers can tell a bare renewal by the pointer.
     pub fn put(
         &mut self,
         pool: &PoolHandle,
         name: &[u8],
-        member: Member,
-        ends_ms: u64,
-        restored: bool,
+        registered: Registered,
+        now_ms: u64,
     ) -> Result<Change, RollError> {
         let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) else {
-            let after = self.admit(pool, name, Arc::new(member), ends_ms)?;
-            let cause = if restored { Cause::Restored } else { Cause::Joined };
-            let after = Some(after);
-            let (pool, name) = (Arc::clone(pool), name.into());
-            let ends_ms = (0, ends_ms);
-            return Ok(Change {
-                pool,
-                name,
-                cause,
-                before: None,
-                after,
-                ends_ms,
-                lease: None,
-                departed: None,
-            });
+            return self.admit(pool, name, registered, now_ms);
         };
+        let Registered { member, ends_ms, name_ends_ms, signed, .. } = registered;
         let before = Arc::clone(&entry.member);
         let cause = if before.registers_otherwise(&member) { Cause::Changed } else { Cause::Renewed };
         if *before != member {
@@ -137,28 +166,29 @@ impl Roll {
         }
         let after = Arc::clone(&entry.member);
         let held_ms = entry.ends_ms(&self.leases);
+        let floor = self.leases.floor(entry.lease);
         Self::set_timer(&mut self.wheel, entry, after.first_end_ms(ends_ms));
         Ok(Change {
-            pool: Arc::clone(pool),
-            name: name.into(),
-            cause,
-            before: Some(before),
-            after: Some(after),
             ends_ms: (held_ms, ends_ms),
+            floor: (floor, higher(floor, signed)),
             lease: Some(entry.lease),
-            departed: None,
+            name_ends_ms,
+            ..Change::of(Arc::clone(pool), name.into(), cause, Some(before), Some(after))
         })
     }
 
-    /// Gives a new member a slot and a timer.
+    /// Gives a new member a slot and a timer. What was left of it while it was gone ends; the floor goes on.
     fn admit(
         &mut self,
         pool: &PoolHandle,
         name: &[u8],
-        member: Arc<Member>,
-        ends_ms: u64,
-    ) -> Result<Arc<Member>, RollError> {
+        registered: Registered,
+        now_ms: u64,
+    ) -> Result<Change, RollError> {
         self.room_for(1)?;
+        let Registered { member, ends_ms, name_ends_ms, signed, restored } = registered;
+        let left = self.absences.get(pool, name).and_then(|absence| absence.floor(now_ms));
+        let floor = higher(left, signed);
         // A freed slot rests until 1,024 others are free too, unless there is no other.
         let slot = match self.free.len() {
             1024.. => self.free.pop_front(),
@@ -167,17 +197,27 @@ impl Roll {
         };
         let slot = slot.unwrap_or(self.holders.len() as u32);
         let full = RollError::Full { members_max: self.members_max };
-        let lease = self.leases.start(slot, ends_ms).ok_or(full)?;
+        let lease = self.leases.start(slot, ends_ms, floor).ok_or(full)?;
         let holder = Some((Arc::clone(pool), name.into()));
         match self.holders.get_mut(slot as usize) {
             Some(place) => *place = holder,
             None => self.holders.push(holder),
         }
-        let mut entry = Entry { member: Arc::clone(&member), lease, timer_ms: u64::MAX };
-        Self::set_timer(&mut self.wheel, &mut entry, member.first_end_ms(ends_ms));
+        let absence = self.absences.take(pool, name);
+        let member = Arc::new(member);
+        let after = Some(Arc::clone(&member));
+        let mut entry = Entry { member, lease, name_ends_ms, stored: floor, timer_ms: u64::MAX };
+        let at_ms = entry.member.first_end_ms(ends_ms);
+        Self::set_timer(&mut self.wheel, &mut entry, at_ms);
         self.insert(pool, name, entry);
         self.tidy_wheel();
-        Ok(member)
+        let cause = if restored { Cause::Restored } else { Cause::Joined };
+        Ok(Change {
+            ends_ms: (0, ends_ms),
+            absence: (absence, None),
+            floor: (None, floor),
+            ..Change::of(Arc::clone(pool), name.into(), cause, None, after)
+        })
     }
 
     fn insert(&mut self, pool: &PoolHandle, name: &[u8], entry: Entry) {
@@ -185,9 +225,9 @@ impl Roll {
         self.members += 1;
     }
 
-    /// Makes sure that the wheel looks at the entry at `at_ms` or earlier.
+    /// Makes sure that the wheel looks at the entry at `at_ms` or earlier. What never ends is never looked at.
     fn set_timer(wheel: &mut Wheel, entry: &mut Entry, at_ms: u64) {
-        if at_ms < entry.timer_ms {
+        if at_ms < entry.timer_ms.min(FOREVER_MS) {
             entry.timer_ms = at_ms;
             wheel.set(Timer { lease: entry.lease, at_ms });
         }
@@ -208,8 +248,36 @@ impl Roll {
         }
     }
 
-    /// Takes a member off the roll. Its lease is answered from until [`Roll::release`], unless it is over.
-    pub fn remove(&mut self, pool: &[u8], name: &[u8], cause: Cause) -> Option<Change> {
+    /// Takes a member off the roll because it left. Its lease is answered from until [`Roll::release`], unless it is over.
+    pub fn remove(&mut self, pool: &[u8], name: &[u8], leaving: Leaving, now_ms: u64) -> Option<Change> {
+        self.depart(pool, name, Cause::Deregistered, leaving, now_ms)
+    }
+
+    /// Takes a member off the roll, and keeps its name and its floor for as long as they last.
+    fn depart(
+        &mut self,
+        pool: &[u8],
+        name: &[u8],
+        cause: Cause,
+        leaving: Leaving,
+        now_ms: u64,
+    ) -> Option<Change> {
+        let (pool, name, entry) = self.take_off(pool, name)?;
+        let absence = Arc::new(self.absence_of(&entry, leaving, now_ms));
+        let absence = (absence.ends_ms() > now_ms).then_some(absence);
+        if let Some(absence) = &absence {
+            self.absences.insert(&pool, &name, Arc::clone(absence));
+        }
+        Some(Change {
+            ends_ms: (entry.ends_ms(&self.leases), 0),
+            absence: (None, absence),
+            floor: (self.leases.floor(entry.lease), None),
+            departed: Some(entry.clone()),
+            ..Change::of(pool, name, cause, Some(entry.member), None)
+        })
+    }
+
+    fn take_off(&mut self, pool: &[u8], name: &[u8]) -> Option<(PoolHandle, MemberName, Entry)> {
         let (handle, _) = self.pools.get_key_value(pool)?;
         let handle = Arc::clone(handle);
         let members = self.pools.get_mut(pool)?;
@@ -218,25 +286,24 @@ impl Roll {
             self.pools.remove(pool);
         }
         self.members -= 1;
-        Some(Change {
-            pool: handle,
-            name,
-            cause,
-            before: Some(Arc::clone(&entry.member)),
-            after: None,
-            ends_ms: (entry.ends_ms(&self.leases), 0),
-            lease: None,
-            departed: Some(entry),
-        })
+        Some((handle, name, entry))
     }
 
-    /// Moves a change's lease to its new end. Before the view is made: a view's bound may be early, never late.
+    /// Moves a change's lease to its new end, its floor up, and its name's end with it. Before the view is made: a view's
+    /// bound may be early, never late.
     pub fn move_lease(&mut self, change: &Change) {
         let (before_ms, after_ms) = change.ends_ms;
         let Some(lease) = change.lease else { return };
+        if let Some(floor) = change.floor.1 {
+            self.leases.raise(lease, floor);
+        }
         self.leases.set(lease, before_ms, after_ms);
         let entry = self.pools.get_mut(&change.pool).and_then(|members| members.get_mut(&change.name));
         if let Some(entry) = entry.filter(|entry| entry.lease == lease) {
+            entry.name_ends_ms = change.name_ends_ms;
+            if change.is_durable() {
+                entry.stored = change.floor.1;
+            }
             // Its timer may have been set anew meanwhile, for the end that the lease had.
             let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));
             Self::set_timer(&mut self.wheel, entry, at_ms);
@@ -272,28 +339,27 @@ impl Roll {
                 if self.leases.expire(entry.lease, now_ms).is_err() {
                     continue;
                 }
-                return self.remove(pool, name, Cause::Expired);
+                let leaving = entry.lapsing();
+                return self.depart(pool, name, Cause::Expired, leaving, now_ms);
             }
             if entry.member.ends_ms(ends_ms) <= now_ms {
-                return self.remove(pool, name, Cause::Expired);
+                let leaving = entry.lapsing();
+                return self.depart(pool, name, Cause::Expired, leaving, now_ms);
             }
             let rest = Arc::new(entry.member.without_lapsed(now_ms));
             let before = std::mem::replace(&mut entry.member, Arc::clone(&rest));
+            let floor = self.leases.floor(entry.lease);
             let (handle, _) = self.pools.get_key_value(pool)?;
             return Some(Change {
-                pool: Arc::clone(handle),
-                name: name.into(),
-                cause: Cause::Lapsed,
-                before: Some(before),
-                after: Some(rest),
                 ends_ms: (ends_ms, ends_ms),
-                lease: None,
-                departed: None,
+                floor: (floor, floor),
+                ..Change::of(Arc::clone(handle), name.into(), Cause::Lapsed, Some(before), Some(rest))
             });
         }
     }
 
-    /// Expires what is due at `now_ms`, looking at no more than `limit` timers. Called again until it looks at fewer.
+    /// Expires what is due at `now_ms`, looking at no more than `limit` timers and absences. Called again until it looks at
+    /// fewer.
     pub fn expire(&mut self, now_ms: u64, limit: usize) -> (Vec<Change>, usize) {
         let timers = self.wheel.due(now_ms, limit);
         let looked_at = timers.len();
@@ -315,15 +381,20 @@ impl Roll {
                 Self::set_timer(&mut self.wheel, entry, at_ms);
             }
         }
+        let released = self.let_go(now_ms, limit.saturating_sub(looked_at));
+        let looked_at = looked_at + released.len();
+        changes.extend(released);
         (changes, looked_at)
     }
 
     /// Takes a change back that could not be committed, and was neither published nor released.
     pub fn undo(&mut self, change: &Change) {
-        let Change { pool, name, before, departed, .. } = change;
+        let Change { pool, name, before, after, departed, .. } = change;
         match (before, departed) {
             (None, _) => {
-                if let Some(Change { departed: Some(entry), .. }) = self.remove(pool, name, change.cause) {
+                if after.is_some()
+                    && let Some((_, _, entry)) = self.take_off(pool, name)
+                {
                     self.free_slot(entry.lease);
                 }
             }
@@ -343,144 +414,13 @@ impl Roll {
                 }
             }
         }
+        match &change.absence {
+            (Some(before), _) => self.absences.insert(pool, name, Arc::clone(before)),
+            (None, Some(_)) => _ = self.absences.take(pool, name),
+            (None, None) => {}
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::super::{Address, Attributes, FOLLOWS_LEASE};
-    use super::*;
-
-    fn member(ips: &[(u8, u64)]) -> Member {
-        Member {
-            owner: "key".into(),
-            lease_ms: 30_000,
-            own_ttl_s: 5,
-            heard_run: 1,
-            addresses: ips
-                .iter()
-                .map(|&(last, lapses_ms)| Address {
-                    ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)),
-                    lapses_ms,
-                })
-                .collect(),
-            services: Vec::new(),
-            attributes: Attributes::default(),
-        }
-    }
-
-    fn causes(changes: &[Change]) -> Vec<Cause> {
-        changes.iter().map(|change| change.cause).collect()
-    }
-
-    #[test]
-    fn a_life_from_joining_to_silence() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        let joined = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
-        assert_eq!((joined.cause, roll.len()), (Cause::Joined, 1));
-        let renewed = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 40_000, false).unwrap();
-        roll.move_lease(&renewed);
-        assert_eq!(renewed.cause, Cause::Renewed);
-        assert!(!renewed.is_durable() && !renewed.is_visible() && !renewed.reshapes());
-        assert!(roll.expire(39_990, 100).0.is_empty(), "the first timer fires and is set again");
-        assert_eq!(causes(&roll.expire(40_008, 100).0), [Cause::Expired]);
-        assert!(roll.is_empty() && roll.find(&pool, b"m1").is_none());
-    }
-
-    #[test]
-    fn settling_is_exact_where_the_wheel_is_not() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_001, false).unwrap();
-        assert!(roll.settle(&pool, b"m1", 30_000).is_none());
-        assert_eq!(roll.settle(&pool, b"m1", 30_001).unwrap().cause, Cause::Expired);
-    }
-
-    #[test]
-    fn an_address_left_out_of_heartbeats_lapses_and_the_last_one_takes_the_member_along() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        let both = member(&[(1, 20_000), (2, FOLLOWS_LEASE)]);
-        roll.put(&pool, b"m1", both, 50_000, false).unwrap();
-        let (changes, _) = roll.expire(20_000, 100);
-        assert_eq!(causes(&changes), [Cause::Lapsed]);
-        assert_eq!(changes[0].after.as_ref().unwrap().addresses.len(), 1);
-        roll.put(&pool, b"m1", member(&[(2, 60_000)]), 90_000, false).unwrap();
-        assert_eq!(causes(&roll.expire(60_000, 100).0), [Cause::Expired], "the lease ran on, for nothing");
-    }
-
-    #[test]
-    fn what_could_not_be_committed_is_taken_back() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
-        let changed = roll.put(&pool, b"m1", member(&[(2, FOLLOWS_LEASE)]), 60_000, false).unwrap();
-        roll.undo(&changed);
-        let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
-        let joined = roll.put(&pool, b"m2", member(&[(3, FOLLOWS_LEASE)]), 60_000, false).unwrap();
-        roll.wheel.clear();
-        [&joined, &left].into_iter().for_each(|change| roll.undo(change));
-        assert_eq!(roll.len(), 1);
-        let entry = roll.find(&pool, b"m1").unwrap();
-        assert_eq!(entry.member.addresses, member(&[(1, FOLLOWS_LEASE)]).addresses);
-        assert_eq!(entry.ends_ms(roll.leases()), 30_000);
-        assert_eq!(causes(&roll.expire(30_008, 100).0), [Cause::Expired]);
-    }
-
-    #[test]
-    fn who_left_is_answered_until_that_is_published() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
-        let lease = roll.find(&pool, b"m1").unwrap().lease;
-        let renewed = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 20_000, false).unwrap();
-        assert!(renewed.reshapes(), "a lease that ends sooner makes the view's bound late");
-        assert_eq!(roll.leases().ends_ms(lease), Some(30_000));
-        roll.move_lease(&renewed);
-        assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
-        let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
-        assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
-        roll.release(&left);
-        assert_eq!(roll.leases().ends_ms(lease), None);
-    }
-
-    #[test]
-    fn a_lease_that_is_cut_is_swept_in_time_though_the_wheel_was_tidied() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 3_600_000, false).unwrap();
-        let cut = roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
-        // What tidying does: timers are set anew, for the ends that the lease table has.
-        roll.wheel.clear();
-        roll.pools.get_mut(&pool).unwrap().get_mut(&b"m1"[..]).unwrap().timer_ms = 3_600_000;
-        roll.move_lease(&cut);
-        assert_eq!(causes(&roll.expire(30_008, 100).0), [Cause::Expired]);
-    }
-
-    #[test]
-    fn members_who_come_and_go_leave_no_timers_behind() {
-        let mut roll = Roll::new(10, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        roll.put(&pool, b"stays", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
-        for _ in 0..2 * TIMERS_SPARE {
-            roll.put(&pool, b"m1", member(&[(2, FOLLOWS_LEASE)]), 3_600_000, false).unwrap();
-            let left = roll.remove(&pool, b"m1", Cause::Deregistered).unwrap();
-            roll.release(&left);
-        }
-        assert!(roll.wheel.len() <= 2 * roll.len() + TIMERS_SPARE + 2);
-        assert!(roll.holders.len() <= 1_100, "slots are used again");
-        assert_eq!(causes(&roll.expire(30_008, usize::MAX).0), [Cause::Expired]);
-    }
-
-    #[test]
-    fn the_limit_holds() {
-        let mut roll = Roll::new(1, 0);
-        let pool: PoolHandle = Arc::from(*b"web");
-        roll.put(&pool, b"m1", member(&[(1, FOLLOWS_LEASE)]), 30_000, false).unwrap();
-        let refused = roll.put(&pool, b"m2", member(&[(2, FOLLOWS_LEASE)]), 30_000, false);
-        assert_eq!(refused.unwrap_err(), RollError::Full { members_max: 1 });
-    }
-}
+mod tests;

@@ -119,6 +119,11 @@ impl Ranking {
         self.policy
     }
 
+    /// Whether the place takes part in answers at all.
+    pub fn takes_part(&self, place: usize) -> bool {
+        self.places.as_ref().is_none_or(|places| places.binary_search(&(place as u32)).is_ok())
+    }
+
     /// Where an answer that shows the whole list begins, if that is what this ranking wants: the caller may then copy the
     /// list in two pieces. `None` means [`Ranking::offer`].
     pub fn whole(&self, chooser: &mut Chooser) -> Option<usize> {

@@ -10,7 +10,12 @@ mod pool;
 mod scratch;
 mod writer;
 
-use crate::wire::{Class, OptRecord, Question, Rcode, Reading, Reply, Rtype, UDP_PAYLOAD_MAX};
+use std::net::IpAddr;
+
+use crate::security::Cookies;
+use crate::wire::{
+    COOKIE_LEN, Class, CookieOption, Edns, OptRecord, Question, Rcode, Reading, Reply, Rtype, UDP_PAYLOAD_MAX,
+};
 use crate::zone::ZoneSet;
 
 pub use scratch::Scratch;
@@ -44,13 +49,15 @@ pub enum Answered {
     NotImp,
     /// An EDNS version that we do not speak.
     BadVers,
+    /// No question, but for a server cookie (RFC 7873 section 5.4).
+    Cookie,
     /// Something failed here.
     ServFail,
 }
 
 impl Answered {
     /// All of them, in counter order.
-    pub const ALL: [Answered; 9] = [
+    pub const ALL: [Answered; 10] = [
         Answered::Positive,
         Answered::NoData,
         Answered::NxDomain,
@@ -59,6 +66,7 @@ impl Answered {
         Answered::FormErr,
         Answered::NotImp,
         Answered::BadVers,
+        Answered::Cookie,
         Answered::ServFail,
     ];
 
@@ -73,6 +81,7 @@ impl Answered {
             Answered::FormErr => "formerr",
             Answered::NotImp => "notimp",
             Answered::BadVers => "badvers",
+            Answered::Cookie => "cookie",
             Answered::ServFail => "servfail",
         }
     }
@@ -105,6 +114,20 @@ pub struct Context<'a> {
     pub now_ms: u64,
     /// Octets of the reply's size that are kept for a TSIG; 0 for a question without one.
     pub reserved: usize,
+    /// What the reply's cookie is made from. Filled in for a message that has one ([`Question::has_cookie`]), so that the
+    /// others need neither their client's address nor the wall clock; without it a reply has none.
+    pub cookie: Option<CookieTerms<'a>>,
+}
+
+/// What a server cookie is made from besides the client's.
+#[derive(Clone, Copy)]
+pub struct CookieTerms<'a> {
+    /// The server's secret.
+    pub cookies: &'a Cookies,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The wall clock's time, seconds since 1970 modulo 2^32.
+    pub now_s: u32,
 }
 
 /// Second stage: answers what [`read`] found, into `out`.
@@ -119,7 +142,8 @@ pub fn answer(
     match reading {
         Reading::Silence => Outcome::Silence,
         Reading::Registrar => Outcome::Registrar,
-        Reading::Reply(rcode) => bare(question, rcode, out),
+        Reading::Reply(rcode) => bare(context, question, rcode, message, out),
+        Reading::Cookie => answer_cookie(context, question, message, out),
         Reading::Question => match answer_question(context, question, message, scratch, out) {
             Some((len, answered)) => Outcome::Reply(len, answered),
             // Not even the question fits: no client sends such a size, no reply of ours has it.
@@ -129,12 +153,60 @@ pub fn answer(
 }
 
 /// A reply without sections, but with an OPT if the message had one.
-fn bare(question: &Question, rcode: Rcode, out: &mut [u8]) -> Outcome {
+fn bare(context: &Context<'_>, question: &Question, rcode: Rcode, message: &[u8], out: &mut [u8]) -> Outcome {
     let answered = if rcode == Rcode::NOTIMP { Answered::NotImp } else { Answered::FormErr };
+    let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
+    put_bare(question, answered, rcode, 0, cookie, out)
+}
+
+/// The reply to a message that is about the cookie alone: NOERROR with one that is good, or BADCOOKIE if the client thought
+/// it had one (RFC 7873 section 5.4).
+fn answer_cookie(context: &Context<'_>, question: &Question, message: &[u8], out: &mut [u8]) -> Outcome {
+    let Some((terms, cookie)) = cookie(context, question, message) else {
+        return bare(context, question, Rcode::FORMERR, message, out);
+    };
+    let is_good = cookie.server.is_none() || terms.cookies.check(&cookie, terms.client, terms.now_s);
+    let (rcode, extended_rcode) =
+        if is_good { (Rcode::NOERROR, 0) } else { (OptRecord::BADCOOKIE_RCODE, OptRecord::BADCOOKIE) };
+    put_bare(question, Answered::Cookie, rcode, extended_rcode, Some(terms.answer(&cookie)), out)
+}
+
+fn put_bare(
+    question: &Question,
+    answered: Answered,
+    rcode: Rcode,
+    extended_rcode: u8,
+    cookie: Option<[u8; COOKIE_LEN]>,
+    out: &mut [u8],
+) -> Outcome {
     let limit = out.len();
     let Some(mut reply) = Reply::new(out, limit) else { return Outcome::Silence };
-    let opt = question.edns.as_ref().is_some_and(|edns| OptRecord::put_plain(&mut reply, 0, edns.dnssec_ok));
+    let opt = question.edns.as_ref().is_some_and(|edns| put_opt(&mut reply, edns, extended_rcode, cookie));
     Outcome::Reply(reply.finish(&question.header, 0, rcode, [0, 0, 0, u16::from(opt)]), answered)
+}
+
+/// The message's cookies, and what to make the reply's from; `None` for the many messages that have none.
+fn cookie<'a, 'm>(
+    context: &Context<'a>,
+    question: &Question,
+    message: &'m [u8],
+) -> Option<(CookieTerms<'a>, CookieOption<'m>)> {
+    let edns = question.edns.as_ref().filter(|edns| edns.has_cookie())?;
+    Some((context.cookie?, edns.cookie(message).ok()??))
+}
+
+impl CookieTerms<'_> {
+    fn answer(&self, cookie: &CookieOption<'_>) -> [u8; COOKIE_LEN] {
+        self.cookies.answer(cookie, self.client, self.now_s)
+    }
+}
+
+fn put_opt(reply: &mut Reply<'_>, edns: &Edns, extended_rcode: u8, cookie: Option<[u8; COOKIE_LEN]>) -> bool {
+    let dnssec_ok = edns.dnssec_ok;
+    match cookie {
+        None => OptRecord::put_plain(reply, extended_rcode, dnssec_ok),
+        cookie => OptRecord { extended_rcode, dnssec_ok, cookie, ..OptRecord::default() }.put(reply),
+    }
 }
 
 fn answer_question(
@@ -155,8 +227,10 @@ fn answer_question(
         return None;
     }
     // The OPT's place is kept free; an answer may fill everything else.
+    let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
     if question.edns.is_some() {
-        reply.set_limit(size.checked_sub(OptRecord::PLAIN_LEN)?);
+        let cookie_len = if cookie.is_some() { OptRecord::COOKIE_OPTION_LEN } else { 0 };
+        reply.set_limit(size.checked_sub(OptRecord::PLAIN_LEN + cookie_len)?);
     }
     let refusal = refusal(question);
     let mut writer = Writer::new(context, scratch, reply);
@@ -169,7 +243,7 @@ fn answer_question(
     if let Some(edns) = &question.edns {
         reply.set_limit(size);
         let extended_rcode = if answered == Answered::BadVers { OptRecord::BADVERS } else { 0 };
-        counts[3] += u16::from(OptRecord::put_plain(&mut reply, extended_rcode, edns.dnssec_ok));
+        counts[3] += u16::from(put_opt(&mut reply, edns, extended_rcode, cookie));
     }
     Some((reply.finish(&question.header, flags, rcode(answered), counts), answered))
 }
@@ -197,7 +271,11 @@ fn refusal(question: &Question) -> Option<Answered> {
 fn rcode(answered: Answered) -> Rcode {
     match answered {
         // BADVERS is 16: the OPT has its upper bits, the header its lower, which are 0.
-        Answered::Positive | Answered::NoData | Answered::Truncated | Answered::BadVers => Rcode::NOERROR,
+        Answered::Positive
+        | Answered::NoData
+        | Answered::Truncated
+        | Answered::BadVers
+        | Answered::Cookie => Rcode::NOERROR,
         Answered::NxDomain => Rcode::NXDOMAIN,
         Answered::Refused => Rcode::REFUSED,
         Answered::FormErr => Rcode::FORMERR,

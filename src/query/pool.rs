@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::writer::{FIXED_LEN, Found, POINTER_MAX, Writer};
+use super::writer::{Found, POINTER_MAX, Writer, ttl_left_s};
 use crate::policy::Offer;
 use crate::wire::Rtype;
-use crate::zone::{Freshness, MemberView, PoolView, RecordList, TTL_AT};
+use crate::zone::{FIXED_LEN, Freshness, MemberView, PoolView, RecordList, TTL_AT};
 
 impl Writer<'_, '_> {
     /// The pool's A or AAAA: what the policy picks, or everyone at `all.`.
@@ -206,7 +206,7 @@ impl Writer<'_, '_> {
             records += 1;
             first_end_ms = first_end_ms.min(ends_ms);
         }
-        Some((records, ttl_s(most_s, first_end_ms, self.now_ms)))
+        Some((records, ttl_left_s(most_s, first_end_ms, self.now_ms)))
     }
 
     /// A member's own name: its addresses, or what it says of itself.
@@ -270,15 +270,9 @@ impl Writer<'_, '_> {
     fn shortened(&self, most_s: u32, freshness: Freshness) -> Option<u32> {
         match freshness {
             Freshness::Until(ends_ms) => {
-                Some(ttl_s(most_s, ends_ms, self.now_ms)).filter(|&ttl_s| ttl_s != most_s)
+                Some(ttl_left_s(most_s, ends_ms, self.now_ms)).filter(|&ttl_s| ttl_s != most_s)
             }
             Freshness::Whole | Freshness::Ended => None,
         }
     }
-}
-
-/// Whole seconds that an RRset may be remembered: what is left of the first of its records to end, at most `most_s`.
-fn ttl_s(most_s: u32, first_end_ms: u64, now_ms: u64) -> u32 {
-    let left_s = first_end_ms.saturating_sub(now_ms) / 1000;
-    u32::try_from(left_s).map_or(most_s, |left_s| left_s.min(most_s))
 }

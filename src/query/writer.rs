@@ -1,19 +1,13 @@
 //! An answer being written: the name is found, its records are copied, what is missing is said with the zone's SOA.
 
-use std::sync::Arc;
-
-use arc_swap::Guard;
-
 use super::scratch::Scratch;
 use super::{Answered, Context, Transport};
 use crate::membership::LeaseTable;
 use crate::wire::{FLAG_AA, FLAG_TC, HEADER_LEN, NameKey, Question, Reply, Rtype};
-use crate::zone::{Below, Node, PoolView, Role, Rrset, TTL_AT, Zone, ZoneSet};
+use crate::zone::{Below, FIXED_LEN, Node, PoolView, Role, Rrset, TTL_AT, Zone, ZoneSet};
 
 /// Aliases followed in one answer; a longer chain, or a loop, is answered as far as it got.
 const ALIASES_MAX: usize = 8;
-/// Octets of a pre-encoded record before its rdata: owner, type, class, TTL, RDLENGTH.
-pub(super) const FIXED_LEN: usize = 12;
 /// The farthest octet that a compression pointer reaches (RFC 1035 section 4.1.4).
 pub(super) const POINTER_MAX: usize = 0x3FFF;
 
@@ -112,7 +106,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     }
 
     fn answer_name(&mut self, zone: &Zone, name: &NameKey, qtype: Rtype) -> Found {
-        let found = match locate(zone, name) {
+        let found = match zone.locate(name) {
             Some((node, 0)) => self.answer_node(zone, &node, name, qtype),
             Some((node, _)) => self.answer_below(&node, name, qtype),
             None => Found::NoName,
@@ -127,11 +121,12 @@ impl<'a, 'b> Writer<'a, 'b> {
     fn answer_node(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
         let is_apex = name.labels() == zone.apex_labels();
         if is_apex && qtype == Rtype::SOA {
-            return self.put_soa(zone, self.name_at, zone.soa_ttl_s());
+            let ttl_s = zone.soa().ttl_s;
+            return self.put_soa(zone, self.name_at, ttl_s);
         }
         // A service's name leads to its pool's node, whose own records are not the service's.
         let is_own = !matches!(&node.role, Role::Pool(view) if view.labels != name.labels());
-        if is_own && let Some(found) = self.put_static(node, qtype) {
+        if is_own && let Some(found) = self.put_ordinary(node, qtype) {
             return found;
         }
         match &node.role {
@@ -171,11 +166,13 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
     }
 
-    /// Static records of the type, or the alias that stands for all types. ANY gets one RRset (RFC 8482 section 4.1).
-    fn put_static(&mut self, node: &Node, qtype: Rtype) -> Option<Found> {
+    /// Ordinary records of the type, or the alias that stands for all types. ANY gets one RRset (RFC 8482 section 4.1).
+    fn put_ordinary(&mut self, node: &Node, qtype: Rtype) -> Option<Found> {
+        let now_ms = self.now_ms;
+        let live = |rtype| node.rrset(rtype).filter(|rrset| rrset.is_live(now_ms));
         let rrset = match qtype {
-            Rtype::ANY => node.rrsets.first(),
-            _ => node.rrset(qtype).or_else(|| node.rrset(Rtype::CNAME)),
+            Rtype::ANY => node.rrsets.iter().find(|rrset| rrset.is_live(now_ms)),
+            _ => live(qtype).or_else(|| live(Rtype::CNAME)),
         }?;
         let at = self.reply.len();
         let found = self.put_rrset(rrset);
@@ -185,11 +182,28 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     fn put_rrset(&mut self, rrset: &Rrset) -> Found {
         let at = self.reply.len();
-        if !self.reply.put(&rrset.octets) {
-            return Found::SomeRecords;
+        let ttl_s = rrset.ttl_s();
+        if rrset.first_end_ms() >= self.now_ms.saturating_add(u64::from(ttl_s) * 1000) {
+            if !self.reply.put(&rrset.octets) {
+                return Found::SomeRecords;
+            }
+            self.answers += rrset.count;
+            self.patch(at, None);
+            return Found::Records;
         }
-        self.answers += rrset.count;
-        self.patch(at, None);
+        // Some of it has a lease that ends soon, or has ended: its records are looked at one by one, and what the first to
+        // end has left is the TTL of all.
+        let (mut first_end_ms, mut records) = (u64::MAX, 0);
+        for (record, ends_ms) in rrset.encoded().filter(|(_, ends_ms)| *ends_ms > self.now_ms) {
+            if !self.reply.put(record) {
+                self.reply.truncate(at);
+                return Found::SomeRecords;
+            }
+            first_end_ms = first_end_ms.min(ends_ms);
+            records += 1;
+        }
+        self.count_answers(records);
+        self.patch(at, Some(ttl_left_s(ttl_s, first_end_ms, self.now_ms)));
         Found::Records
     }
 
@@ -198,7 +212,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         let before_apex =
             name.labels().checked_sub(zone.apex_labels()).map_or(0, |skip| name.prefix(skip).len());
         let answers = self.answers;
-        let found = self.put_soa(zone, self.name_at + before_apex, zone.negative_ttl_s());
+        let found = self.put_soa(zone, self.name_at + before_apex, zone.soa().negative_ttl_s());
         self.answers = answers;
         self.authorities += u16::from(found == Found::Records);
         self.is_cut |= found != Found::Records;
@@ -206,7 +220,8 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     /// The SOA as it is now, its owner a pointer to `owner_at`. Counted as an answer.
     fn put_soa(&mut self, zone: &Zone, owner_at: usize, ttl_s: u32) -> Found {
-        let (names, serial, timers) = zone.soa_rdata();
+        let (soa, serial) = (zone.soa(), zone.serial().to_be_bytes());
+        let names: &[u8] = &soa.names;
         let start = self.reply.len();
         if owner_at > POINTER_MAX {
             return Found::SomeRecords;
@@ -215,7 +230,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         let ttl = ttl_s.to_be_bytes();
         let len = ((names.len() + 20) as u16).to_be_bytes();
         let fixed = [owner[0], owner[1], 0, 6, 0, 1, ttl[0], ttl[1], ttl[2], ttl[3], len[0], len[1]];
-        let fits = self.reply.put_pair(&fixed, names) && self.reply.put_pair(&serial, timers);
+        let fits = self.reply.put_pair(&fixed, names) && self.reply.put_pair(&serial, &soa.timers);
         if !fits {
             self.reply.truncate(start);
             return Found::SomeRecords;
@@ -256,11 +271,8 @@ impl<'a, 'b> Writer<'a, 'b> {
     }
 }
 
-/// The longest suffix of `name` that the index has, and how many labels of `name` are left of it.
-fn locate(zone: &Zone, name: &NameKey) -> Option<(Guard<Arc<Node>>, usize)> {
-    let below_apex = name.labels().checked_sub(zone.apex_labels())?;
-    (0..=below_apex).find_map(|skip| {
-        let (suffix, hash) = name.suffix(skip)?;
-        Some((zone.index.find(suffix, hash)?, skip))
-    })
+/// Whole seconds that an RRset may be remembered: what is left of the first of its records to end, at most `most_s`.
+pub(super) fn ttl_left_s(most_s: u32, first_end_ms: u64, now_ms: u64) -> u32 {
+    let left_s = first_end_ms.saturating_sub(now_ms) / 1000;
+    u32::try_from(left_s).map_or(most_s, |left_s| left_s.min(most_s))
 }

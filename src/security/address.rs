@@ -89,6 +89,22 @@ pub fn covers(prefixes: &[IpNetwork], address: IpAddr) -> bool {
     }
 }
 
+/// Whether one of the prefixes holds the address, special or not, or none is given.
+pub(super) fn is_in(prefixes: &[IpNetwork], address: IpAddr) -> bool {
+    prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.contains(address))
+}
+
+/// Whether any address is in both prefixes.
+pub fn overlap(one: &IpNetwork, other: &IpNetwork) -> bool {
+    is_within(one, other) || is_within(other, one)
+}
+
+/// The prefixes of loopback.
+pub fn loopback() -> impl Iterator<Item = IpNetwork> {
+    let hosts = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    hosts.into_iter().filter_map(Special::of).map(|(_, range)| range)
+}
+
 /// Whether a prefix holds loopback addresses alone.
 pub fn within_loopback(prefix: &IpNetwork) -> bool {
     matches!(Special::of(prefix.network()), Some((Special::Loopback, range)) if is_within(prefix, &range))
@@ -144,6 +160,21 @@ mod tests {
         }
         for prefix in ["126.0.0.0/7", "0.0.0.0/0", "::/0", "::/127", "10.0.0.0/8"] {
             assert!(!within_loopback(&prefix.parse().unwrap()), "{prefix}");
+        }
+        assert_eq!(loopback().collect::<Vec<_>>(), prefixes(&["127.0.0.0/8", "::1/128"]));
+    }
+
+    #[test]
+    fn overlaps() {
+        for (one, other, wanted) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/16", "10.1.0.0/16", false),
+            ("0.0.0.0/0", "::/0", false),
+            ("::/0", "2001:db8::/32", true),
+        ] {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((overlap(&one, &other), overlap(&other, &one)), (wanted, wanted), "{one} {other}");
         }
     }
 }

@@ -1,70 +1,122 @@
 //! What a key, or a sender without one, may register in a zone.
+//!
+//! ```text
+//!  Sent (key? source? proven?) --.
+//!                                 >--> each Grant in turn: source, place, types, addresses, targets --> Grant | Refusal
+//!  Asked (place, what is there) -'
+//! ```
+//!
+//! A grant covers all of what is asked about a place, or nothing of it: two grants never add up, so that what each of them
+//! says can be read by itself.
 
-use std::fmt;
+mod pattern;
+mod refusal;
+mod sender;
+mod types;
+
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 
-use super::{Special, covers};
-use crate::wire::{Name, lower, name_text, tsig};
+use super::{Special, covers, is_in};
+use crate::wire::{Name, Rtype, lower, name_text};
 
-/// Who sent an UPDATE. The source address travels beside it.
-#[derive(Clone)]
-pub enum Sender {
-    /// Whoever holds this key: the TSIG was good.
-    Key(Arc<tsig::Key>),
-    /// Somebody at the source address: there was no TSIG.
-    Unsigned,
+pub use pattern::NamePattern;
+pub use refusal::Refusal;
+pub use sender::{Holder, Sender, Sent};
+pub use types::Types;
+
+/// Something that a grant is asked about. Both are relative to the zone, in lower-case presentation form without a closing
+/// dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// A pool: its members, their services and attributes.
+    Pool(&'a str),
+    /// An ordinary name; `@` is the apex.
+    Name(&'a str),
 }
 
-impl Sender {
-    fn holder(&self) -> Holder {
-        match self {
-            Sender::Key(key) => Holder::Key(key.name().clone()),
-            Sender::Unsigned => Holder::Unsigned,
-        }
-    }
+/// What a message does at one place.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Where.
+    pub place: Place<'a>,
+    /// The types of the records that it adds, changes or deletes.
+    pub types: &'a [Rtype],
+    /// The addresses in them.
+    pub addresses: &'a [IpAddr],
+    /// The targets of SRV records that lie outside their pool: absolute, in lower-case presentation form without the closing
+    /// dot.
+    pub targets: &'a [String],
 }
 
-/// To whom a grant is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// To holders of the key of this name.
-    Key(Name),
-    /// To senders of unsigned updates.
-    Unsigned,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Holder::Key(name) => write!(f, "key {}", name_text(&lower(name.as_slice()))),
-            Holder::Unsigned => f.write_str("unsigned updates"),
-        }
-    }
+/// How long what is registered under a grant counts, unless it is renewed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GrantedLease {
+    /// As long as the pool says by default. Ordinary records are permanent, unless the message asks for a lease.
+    #[default]
+    Pools,
+    /// So many seconds, if the message asks for nothing else.
+    Seconds(u32),
+    /// For ever, whatever the message asks for.
+    None,
 }
 
 /// One grant of a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
+    /// Which of the zone's grants it is, from 1; [`Grants::new`] counts.
+    pub number: usize,
     /// The key's name; `None` for unsigned updates.
     pub key: Option<Name>,
-    /// Networks that it may be used from. Empty: from everywhere with a key, from loopback without one.
+    /// Networks that it may be used from. Empty: from everywhere with a key, from loopback without one. With a key they are a
+    /// second lock and no more: whoever has the key can write another source on a datagram.
     pub sources: Vec<IpNetwork>,
     /// Pools that it covers.
-    pub pools: Vec<PoolPattern>,
-    /// Prefixes of the addresses that members may have, see [`covers`]. Empty: all but the special ones.
+    pub pools: Vec<NamePattern>,
+    /// Ordinary names that it covers.
+    pub names: Vec<NamePattern>,
+    /// Types of records that it covers, in pools and elsewhere.
+    pub types: Types,
+    /// Prefixes of the addresses that records may hold, see [`covers`]. Empty: all but the special ones.
     pub addresses: Vec<IpNetwork>,
+    /// Targets outside their pool that SRV records may have.
+    pub targets: Vec<NamePattern>,
+    /// Whether records may hold the source address alone, and it has to be proven, key or not: who holds a key can forge a
+    /// source too. `addresses` narrow this further, but special addresses need no naming: where the sender itself is, nobody
+    /// is led astray.
+    pub own_address: bool,
     /// The identity that owns what is registered; see [`Grant::owner`].
     pub owner: Option<Box<str>>,
     /// Whether it may also change what others own.
     pub admin: bool,
-    /// The lease when the client asks for none, seconds; `None` for the pool's default.
-    pub lease_s: Option<u32>,
+    /// The lease of what is registered.
+    pub lease: GrantedLease,
 }
 
 impl Grant {
+    /// What a grant is when nothing is said but to whom it is given: every pool, no ordinary name.
+    pub fn to(holder: Holder) -> Self {
+        let key = match holder {
+            Holder::Key(name) => Some(name),
+            Holder::Unsigned => None,
+        };
+        Grant {
+            number: 1,
+            key,
+            sources: Vec::new(),
+            pools: vec![NamePattern::new("*")],
+            names: Vec::new(),
+            types: Types::Default,
+            addresses: Vec::new(),
+            targets: Vec::new(),
+            own_address: false,
+            owner: None,
+            admin: false,
+            lease: GrantedLease::Pools,
+        }
+    }
+
     /// To whom it is given.
     pub fn holder(&self) -> Holder {
         self.key.clone().map_or(Holder::Unsigned, Holder::Key)
@@ -95,38 +147,98 @@ impl Grant {
         self.sources.iter().any(|network| network.contains(source))
     }
 
-    fn judge_source(&self, source: IpAddr) -> Result<(), (u8, Refusal)> {
-        if self.covers_source(source) {
-            return Ok(());
-        }
-        let refusal = match self.holder() {
-            Holder::Unsigned => Refusal::Unsigned { from: source },
-            holder => Refusal::Source { from: source, add: host(source), holder },
-        };
-        Err((1, refusal))
+    /// Checks the rules in order, for a sender that the grant is for; the first that does not hold refuses.
+    fn judge(&self, sent: &Sent, asked: &Asked<'_>) -> Result<(), (Rule, Refusal)> {
+        self.judge_sent(sent)?;
+        self.judge_place(asked.place).map_err(|refusal| (Rule::Place, refusal))?;
+        self.judge_types(asked.types).map_err(|refusal| (Rule::Types, refusal))?;
+        self.judge_addresses(sent, asked.addresses).map_err(|refusal| (Rule::Addresses, refusal))?;
+        self.judge_targets(asked.targets).map_err(|refusal| (Rule::Targets, refusal))
     }
 
-    /// Checks the rules in order, for a sender that the grant is for; how many held, with the first that did not.
-    fn judge(&self, source: IpAddr, pool: &str, addresses: &[IpAddr]) -> Result<(), (u8, Refusal)> {
-        self.judge_source(source)?;
-        if !self.pools.iter().any(|pattern| pattern.matches(pool)) {
-            return Err((2, Refusal::Pool { pool: pool.into(), holder: self.holder() }));
+    /// Without a key the source is all that there is to go by, so it must be true. Loopback's is: it comes in over no wire.
+    fn judge_sent(&self, sent: &Sent) -> Result<(), (Rule, Refusal)> {
+        let from = sent.source.to_canonical();
+        if !self.covers_source(from) {
+            let refusal = match self.holder() {
+                Holder::Unsigned => Refusal::Unsigned { from },
+                holder => Refusal::Source { from, add: host(from), holder },
+            };
+            return Err((Rule::Source, refusal));
         }
-        let Some(&address) = addresses.iter().find(|&&address| !covers(&self.addresses, address)) else {
-            return Ok(());
-        };
-        let (address, holder) = (address.to_canonical(), self.holder());
-        Err((
-            3,
-            match Special::of(address) {
-                Some((Special::Loopback, add)) => {
-                    Refusal::Special { kind: Special::Loopback, address, add, holder }
-                }
-                Some((kind, _)) => Refusal::Special { kind, address, add: host(address), holder },
-                None => Refusal::Address { address, add: neighbourhood(address), holder },
-            },
-        ))
+        let is_trusted = self.key.is_some() || sent.is_proven || from.is_loopback();
+        if is_trusted { Ok(()) } else { Err((Rule::Proof, Refusal::Unproven { from })) }
     }
+
+    fn judge_place(&self, place: Place<'_>) -> Result<(), Refusal> {
+        let any = |patterns: &[NamePattern], name| patterns.iter().any(|pattern| pattern.matches(name));
+        let holder = self.holder();
+        match place {
+            Place::Pool(pool) if !any(&self.pools, pool) => Err(Refusal::Pool { pool: pool.into(), holder }),
+            Place::Name(name) if !any(&self.names, name) => {
+                let kept = if self.names.is_empty() { &self.pools[..] } else { &[] };
+                let pools = kept.iter().map(|pattern| pattern.as_str().into()).collect();
+                Err(Refusal::Name { name: name.into(), pools, holder })
+            }
+            Place::Pool(_) | Place::Name(_) => Ok(()),
+        }
+    }
+
+    fn judge_types(&self, types: &[Rtype]) -> Result<(), Refusal> {
+        match types.iter().find(|&&rtype| !self.types.covers(rtype)) {
+            None => Ok(()),
+            Some(&rtype) => Err(Refusal::Type { rtype, has: self.types.clone(), holder: self.holder() }),
+        }
+    }
+
+    fn judge_addresses(&self, sent: &Sent, addresses: &[IpAddr]) -> Result<(), Refusal> {
+        let from = sent.source.to_canonical();
+        if self.own_address && !addresses.is_empty() && !sent.is_proven && !from.is_loopback() {
+            return Err(Refusal::Unproven { from });
+        }
+        addresses.iter().try_for_each(|address| self.judge_address(from, address.to_canonical()))
+    }
+
+    fn judge_address(&self, from: IpAddr, address: IpAddr) -> Result<(), Refusal> {
+        let holder = self.holder();
+        if self.own_address {
+            return if address != from {
+                Err(Refusal::OwnAddress { address, from, holder })
+            } else if is_in(&self.addresses, address) {
+                Ok(())
+            } else {
+                Err(Refusal::Address { address, add: host(address), holder })
+            };
+        }
+        if covers(&self.addresses, address) {
+            return Ok(());
+        }
+        Err(match Special::of(address) {
+            Some((kind @ Special::Loopback, add)) => Refusal::Special { kind, address, add, holder },
+            Some((kind, _)) => Refusal::Special { kind, address, add: host(address), holder },
+            None => Refusal::Address { address, add: neighbourhood(address), holder },
+        })
+    }
+
+    fn judge_targets(&self, targets: &[String]) -> Result<(), Refusal> {
+        let is_covered = |target: &String| self.targets.iter().any(|pattern| pattern.matches(target));
+        match targets.iter().find(|target| !is_covered(target)) {
+            None => Ok(()),
+            Some(target) => Err(Refusal::Target { target: target.as_str().into(), holder: self.holder() }),
+        }
+    }
+}
+
+/// The rule that refused: the later, the closer the grant came.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rule {
+    Holder,
+    Source,
+    Proof,
+    Place,
+    Types,
+    Addresses,
+    Targets,
 }
 
 /// The prefix that holds `address` alone.
@@ -147,8 +259,11 @@ fn neighbourhood(address: IpAddr) -> IpNetwork {
 pub struct Grants(Vec<Grant>);
 
 impl Grants {
-    /// Grants in the order in which they are tried: the file's.
-    pub fn new(grants: Vec<Grant>) -> Self {
+    /// Grants in the order in which they are tried: the file's. They are numbered here.
+    pub fn new(mut grants: Vec<Grant>) -> Self {
+        for (number, grant) in (1..).zip(&mut grants) {
+            grant.number = number;
+        }
         Grants(grants)
     }
 
@@ -157,39 +272,30 @@ impl Grants {
         self.0.iter()
     }
 
-    /// The first grant that covers the sender, the source, the pool and every address. `pool` is the pool's name relative
-    /// to the zone, in lower-case presentation form without a closing dot. If there is none, the refusal is that of the
-    /// grant that came closest: most often it is the one that the sender meant.
-    pub fn find(
-        &self,
-        sender: &Sender,
-        source: IpAddr,
-        pool: &str,
-        addresses: &[IpAddr],
-    ) -> Result<&Grant, Refusal> {
-        self.first(sender, source, |grant, source| grant.judge(source, pool, addresses))
+    /// The first grant that covers the sender, the source and all that is asked. If there is none, the refusal is that of
+    /// the grant that came closest: most often it is the one that the sender meant.
+    pub fn find(&self, sent: &Sent, asked: &Asked<'_>) -> Result<&Grant, Refusal> {
+        self.first(sent, |grant| grant.judge(sent, asked))
     }
 
     /// Whether the sender has any grant that may be used from this source: the question before all others (RFC 2136 section
     /// 3.3), so that strangers are told nothing of what is in the zone and cost nothing.
-    pub fn admit(&self, sender: &Sender, source: IpAddr) -> Result<(), Refusal> {
-        self.first(sender, source, |grant, source| grant.judge_source(source)).map(|_| ())
+    pub fn admit(&self, sent: &Sent) -> Result<(), Refusal> {
+        self.first(sent, |grant| grant.judge_sent(sent)).map(|_| ())
     }
 
     fn first(
         &self,
-        sender: &Sender,
-        source: IpAddr,
-        judge: impl Fn(&Grant, IpAddr) -> Result<(), (u8, Refusal)>,
+        sent: &Sent,
+        judge: impl Fn(&Grant) -> Result<(), (Rule, Refusal)>,
     ) -> Result<&Grant, Refusal> {
-        let source = source.to_canonical();
-        let nothing = match sender.holder() {
-            Holder::Key(key) => Refusal::Key { holder: Holder::Key(key) },
-            Holder::Unsigned => Refusal::Unsigned { from: source },
+        let nothing = match sent.sender.holder() {
+            Holder::Unsigned => Refusal::Unsigned { from: sent.source.to_canonical() },
+            holder => Refusal::Key { holder },
         };
-        let mut closest = (0, nothing);
-        for grant in self.0.iter().filter(|grant| grant.is_for(sender)) {
-            match judge(grant, source) {
+        let mut closest = (Rule::Holder, nothing);
+        for grant in self.0.iter().filter(|grant| grant.is_for(&sent.sender)) {
+            match judge(grant) {
                 Ok(()) => return Ok(grant),
                 Err(refusal) if refusal.0 > closest.0 => closest = refusal,
                 Err(_) => {}
@@ -199,221 +305,5 @@ impl Grants {
     }
 }
 
-/// Names of pools, relative to the zone: `*` stands for any run of characters, dots included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolPattern(Box<str>);
-
-impl PoolPattern {
-    /// A pattern; its case does not matter.
-    pub fn new(pattern: &str) -> Self {
-        PoolPattern(pattern.to_ascii_lowercase().into())
-    }
-
-    /// As given, in lower case.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it covers a pool, named in lower case.
-    pub fn matches(&self, pool: &str) -> bool {
-        let Some((head, tail)) = self.0.split_once('*') else { return *self.0 == *pool };
-        let Some(mut rest) = pool.strip_prefix(head) else { return false };
-        let mut pieces: Vec<&str> = tail.split('*').collect();
-        let last = pieces.pop().unwrap_or_default();
-        for piece in pieces {
-            // The leftmost place for each piece leaves the most room for those after it.
-            let Some((_, after)) = rest.split_once(piece) else { return false };
-            rest = after;
-        }
-        rest.ends_with(last)
-    }
-}
-
-/// Why no grant covers an UPDATE. REFUSED on the wire (RFC 2136 section 3.3).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The signature is good, but the zone grants the key nothing.
-    #[error("{holder} has no grant in this zone; add a [[grant]] for it")]
-    Key {
-        /// The key.
-        holder: Holder,
-    },
-    /// No signature, and unsigned updates are not granted from there.
-    #[error("unsigned updates are not granted from {from}; sign with a key that has a grant")]
-    Unsigned {
-        /// Where it came from.
-        from: IpAddr,
-    },
-    /// The key may not be used from there.
-    #[error("source {from} is not granted; add {add} to `sources` of the grant for {holder}")]
-    Source {
-        /// Where it came from.
-        from: IpAddr,
-        /// What to add.
-        add: IpNetwork,
-        /// Whose grant.
-        holder: Holder,
-    },
-    /// The grant does not cover the pool.
-    #[error("pool {pool} is not granted; add \"{pool}\" to `pools` of the grant for {holder}")]
-    Pool {
-        /// The pool, relative to the zone.
-        pool: Box<str>,
-        /// Whose grant.
-        holder: Holder,
-    },
-    /// The grant's prefixes do not cover a member's address.
-    #[error("address {address} is not granted; add {add} to `addresses` of the grant for {holder}")]
-    Address {
-        /// The address.
-        address: IpAddr,
-        /// What to add.
-        add: IpNetwork,
-        /// Whose grant.
-        holder: Holder,
-    },
-    /// A member's address is of a kind that a grant must name.
-    #[error("{kind} address {address} needs naming; add {add} to `addresses` of the grant for {holder}")]
-    Special {
-        /// What kind.
-        kind: Special,
-        /// The address.
-        address: IpAddr,
-        /// What to add.
-        add: IpNetwork,
-        /// Whose grant.
-        holder: Holder,
-    },
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::bytes_from_str(text).unwrap()
-    }
-
-    fn sender(key: &str) -> Sender {
-        let key = tsig::Key::new(&name(key), tsig::Algorithm::HmacSha256, &[7; 32]).unwrap();
-        Sender::Key(Arc::new(key))
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    fn prefixes(list: &[&str]) -> Vec<IpNetwork> {
-        list.iter().map(|prefix| prefix.parse().unwrap()).collect()
-    }
-
-    fn grant(key: Option<&str>, sources: &[&str], pools: &[&str], addresses: &[&str]) -> Grant {
-        Grant {
-            key: key.map(name),
-            sources: prefixes(sources),
-            pools: pools.iter().map(|pattern| PoolPattern::new(pattern)).collect(),
-            addresses: prefixes(addresses),
-            owner: None,
-            admin: false,
-            lease_s: None,
-        }
-    }
-
-    fn refusal(grants: &Grants, key: &str, source: &str, pool: &str, address: &str) -> String {
-        grants.find(&sender(key), ip(source), pool, &[ip("10.0.0.1"), ip(address)]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_refusal_says_what_to_add() {
-        let grants =
-            Grants::new(vec![grant(Some("Web."), &["10.0.0.0/8"], &["web*"], &["10.0.0.0/8", "::/0"])]);
-        let refused = |source, pool, address| refusal(&grants, "web.", source, pool, address);
-        assert!(
-            grants.find(&sender("WEB."), ip("::ffff:10.0.0.9"), "web.eu", &[ip("::ffff:10.0.0.1")]).is_ok()
-        );
-        assert_eq!(
-            refusal(&grants, "Api.", "10.0.0.9", "web", "10.0.0.2"),
-            "key api. has no grant in this zone; add a [[grant]] for it"
-        );
-        assert_eq!(
-            refused("192.0.2.9", "web", "10.0.0.2"),
-            "source 192.0.2.9 is not granted; add 192.0.2.9/32 to `sources` of the grant for key web."
-        );
-        assert_eq!(
-            refused("10.0.0.9", "api", "10.0.0.2"),
-            "pool api is not granted; add \"api\" to `pools` of the grant for key web."
-        );
-        assert_eq!(
-            refused("10.0.0.9", "web", "192.0.2.7"),
-            "address 192.0.2.7 is not granted; add 192.0.2.0/24 to `addresses` of the grant for key web."
-        );
-        assert_eq!(
-            refused("10.0.0.9", "web", "127.0.0.1"),
-            "loopback address 127.0.0.1 needs naming; add 127.0.0.0/8 to `addresses` of the grant for key web."
-        );
-        assert_eq!(
-            refused("10.0.0.9", "web", "fe80::1"),
-            "link-local address fe80::1 needs naming; add fe80::1/128 to `addresses` of the grant for key web."
-        );
-    }
-
-    #[test]
-    fn unsigned_updates_need_a_grant_and_loopback_unless_it_says_otherwise() {
-        let none = Grants::new(vec![grant(Some("web."), &[], &["*"], &[])]);
-        let wanted = Refusal::Unsigned { from: ip("127.0.0.1") };
-        assert_eq!(none.find(&Sender::Unsigned, ip("127.0.0.1"), "web", &[]), Err(wanted));
-        let grants = Grants::new(vec![grant(None, &[], &["*"], &[])]);
-        assert!(grants.find(&Sender::Unsigned, ip("::ffff:127.0.0.1"), "web", &[]).is_ok());
-        assert_eq!(
-            grants.find(&Sender::Unsigned, ip("192.0.2.1"), "web", &[]).unwrap_err().to_string(),
-            "unsigned updates are not granted from 192.0.2.1; sign with a key that has a grant"
-        );
-        assert!(grants.find(&sender("web."), ip("127.0.0.1"), "web", &[]).is_err(), "a key is not nobody");
-    }
-
-    #[test]
-    fn the_first_grant_that_covers_all_of_it_wins_else_the_closest_refuses() {
-        let mut second = grant(Some("web."), &[], &["web"], &["10.0.0.0/8"]);
-        second.owner = Some("fleet".into());
-        let third = grant(Some("web."), &[], &["*"], &["10.0.0.0/8", "192.0.2.0/24"]);
-        let grants =
-            Grants::new(vec![grant(Some("web."), &["192.0.2.0/24"], &["*"], &[]), second.clone(), third]);
-        let from = ip("10.0.0.9");
-        let find = |pool, addresses: &[IpAddr]| grants.find(&sender("web."), from, pool, addresses);
-        assert_eq!(find("web", &[ip("10.0.0.1")]), Ok(&second));
-        assert!(find("web", &[ip("10.0.0.1"), ip("192.0.2.1")]).unwrap().owner.is_none());
-        assert!(matches!(find("web", &[ip("203.0.113.1")]), Err(Refusal::Address { .. })));
-        assert!(matches!(find("api", &[ip("203.0.113.1")]), Err(Refusal::Address { .. })));
-    }
-
-    #[test]
-    fn owners() {
-        let mut given = grant(Some("web."), &[], &["*"], &[]);
-        assert_eq!(&*given.owner(&sender("WEB."), ip("10.0.0.1")), "web.");
-        given.owner = Some("fleet".into());
-        assert_eq!(&*given.owner(&sender("WEB."), ip("10.0.0.1")), "fleet");
-        let unsigned = grant(None, &[], &["*"], &[]);
-        assert_eq!(&*unsigned.owner(&Sender::Unsigned, ip("::ffff:127.0.0.1")), "127.0.0.1");
-    }
-
-    #[test]
-    fn patterns() {
-        let cases = [
-            ("*", "web.eu", true),
-            ("web", "web", true),
-            ("web", "web.eu", false),
-            ("WEB*", "web.eu", true),
-            ("*.eu", "web.eu", true),
-            ("*.eu", "eu", false),
-            ("w*b*u", "web.eu", true),
-            ("a*a", "a", false),
-            ("a*b*b", "ab", false),
-            ("**", "web", true),
-            ("*b*", "web", true),
-            ("*x*", "web", false),
-        ];
-        for (pattern, pool, wanted) in cases {
-            assert_eq!(PoolPattern::new(pattern).matches(pool), wanted, "{pattern} {pool}");
-        }
-    }
-}
+mod tests;

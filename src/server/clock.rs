@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::store::Moment;
 use crate::update::Clock;
 
 #[expect(clippy::disallowed_methods, reason = "the clock's own file")]
@@ -21,9 +22,19 @@ pub fn wall_s() -> u64 {
     wall().as_secs()
 }
 
+/// The same modulo 2^32, as the serial arithmetic of cookies has it (RFC 9018 section 4.3).
+pub fn serial_s() -> u32 {
+    wall_s() as u32
+}
+
 /// Milliseconds since 1970 on the wall clock.
 pub fn wall_ms() -> u64 {
     wall().as_millis() as u64
+}
+
+/// Both clocks, as the store takes them.
+pub fn moment() -> Moment {
+    Moment { now_ms: now_ms(), wall_ms: wall_ms() }
 }
 
 /// Both clocks, as the registrar takes them.

@@ -12,9 +12,11 @@
 
 mod bind;
 pub mod clock;
+mod limiter;
 mod mmsg;
 mod observe;
 mod registrar;
+mod secret;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -33,8 +35,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
-use crate::membership::Change;
+use crate::change::Change;
 use crate::query::Scratch;
+use crate::security::Cookies;
 use crate::update::Registrar;
 use crate::zone::ZoneSet;
 use bind::{Bound, bind};
@@ -45,6 +48,7 @@ use udp::Worker;
 pub use bind::ServeError;
 pub use observe::Counters;
 pub use registrar::Commit;
+pub use secret::cookies;
 
 /// Threads for TCP: one that composes a large answer does not hold up the connections of the other.
 const TCP_THREADS: usize = 2;
@@ -77,6 +81,7 @@ struct Shared {
     zones: Arc<ArcSwap<ZoneSet>>,
     jobs: Sender<Job>,
     counters: Arc<Counters>,
+    cookies: Arc<Cookies>,
     stopping: AtomicBool,
     scratches: AtomicU32,
 }
@@ -164,6 +169,8 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| ServeError::Start { what: "the TCP runtime", source })?;
+        let cookies = Arc::clone(registrar.cookies());
+        runtime.spawn(secret::roll_over(Arc::clone(&cookies), secret::SECRET_LIFE));
         let observer = Observer::new(Arc::clone(&counters));
         let desk = GroupCommit::new(registrar, store, observer, &restored);
         let registrar = spawn("registrar".to_owned(), alarm.clone(), move || desk.run(&jobs))?;
@@ -174,6 +181,7 @@ impl Server {
             zones,
             jobs: queue,
             counters: Arc::clone(&counters),
+            cookies,
             stopping: AtomicBool::new(false),
             scratches: AtomicU32::new(0),
         };

@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value, json};
 use tracing::{debug, error, info, warn};
 
-use crate::membership::{Cause, Change};
+use super::limiter::{Limiter, SourceLimiter};
+use crate::change::Change;
+use crate::membership::{Cause, Change as MemberChange};
 use crate::query::Answered;
-use crate::update::Handled;
-use crate::wire::{label_text, name_text};
+use crate::update::{Handled, member_text};
+use crate::wire::name_text;
+use crate::zone::NameChange;
 
 /// What became of a message on the question path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub enum Event {
 }
 
 impl Event {
-    const ALL: [Event; 14] = [
+    const ALL: [Event; 15] = [
         Event::Answered(Answered::Positive),
         Event::Answered(Answered::NoData),
         Event::Answered(Answered::NxDomain),
@@ -44,6 +47,7 @@ impl Event {
         Event::Answered(Answered::BadVers),
         Event::Answered(Answered::Truncated),
         Event::Answered(Answered::ServFail),
+        Event::Answered(Answered::Cookie),
         Event::Silent,
         Event::Queued,
         Event::QueueFull,
@@ -63,11 +67,12 @@ impl Event {
             Event::Answered(Answered::BadVers) => 6,
             Event::Answered(Answered::Truncated) => 7,
             Event::Answered(Answered::ServFail) => 8,
-            Event::Silent => 9,
-            Event::Queued => 10,
-            Event::QueueFull => 11,
-            Event::Oversized => 12,
-            Event::Unsent => 13,
+            Event::Answered(Answered::Cookie) => 9,
+            Event::Silent => 10,
+            Event::Queued => 11,
+            Event::QueueFull => 12,
+            Event::Oversized => 13,
+            Event::Unsent => 14,
         }
     }
 
@@ -124,16 +129,21 @@ pub struct Counters {
     pub connections_idle: AtomicU64,
     /// TCP connections closed because of a length that no message has.
     pub connections_malformed: AtomicU64,
+    /// Of members.
     changes: [AtomicU64; CAUSES.len()],
+    /// Of the ordinary records of names.
+    name_changes: [AtomicU64; CAUSES.len()],
     updates: AtomicU64,
     refusals: AtomicU64,
+    /// Refusals for want of a good signature.
+    unverified: AtomicU64,
     attributes_ignored: AtomicU64,
     commits: AtomicU64,
     commit_failures: AtomicU64,
     replies_lost: AtomicU64,
 }
 
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 8] = [
     Cause::Joined,
     Cause::Renewed,
     Cause::Changed,
@@ -141,6 +151,7 @@ const CAUSES: [Cause; 7] = [
     Cause::Deregistered,
     Cause::Expired,
     Cause::Restored,
+    Cause::Released,
 ];
 
 /// One more.
@@ -159,8 +170,10 @@ impl Counters {
             connections_idle: AtomicU64::default(),
             connections_malformed: AtomicU64::default(),
             changes: Default::default(),
+            name_changes: Default::default(),
             updates: AtomicU64::default(),
             refusals: AtomicU64::default(),
+            unverified: AtomicU64::default(),
             attributes_ignored: AtomicU64::default(),
             commits: AtomicU64::default(),
             commit_failures: AtomicU64::default(),
@@ -187,11 +200,15 @@ impl Counters {
             };
             Event::ALL.iter().map(|event| (event.as_str().to_owned(), sum(*event).into())).collect()
         };
-        let changes: Map<_, _> = CAUSES
-            .iter()
-            .zip(&self.changes)
-            .map(|(cause, count)| (cause.as_str().to_owned(), read(count).into()))
-            .collect();
+        let by_cause = |counters: &[AtomicU64]| -> Map<String, Value> {
+            let counts = CAUSES.iter().zip(counters);
+            counts.map(|(cause, count)| (cause.as_str().to_owned(), read(count).into())).collect()
+        };
+        // Nothing else happens to ordinary records.
+        let mut names = by_cause(&self.name_changes);
+        names.retain(|cause, _| {
+            [Cause::Changed, Cause::Renewed, Cause::Lapsed].map(Cause::as_str).contains(&cause.as_str())
+        });
         json!({
             "udp": path(&self.udp),
             "tcp": path(std::slice::from_ref(&self.tcp)),
@@ -204,81 +221,81 @@ impl Counters {
             "updates": {
                 "handled": read(&self.updates),
                 "refused": read(&self.refusals),
+                "unverified": read(&self.unverified),
                 "attributes_ignored": read(&self.attributes_ignored),
                 "replies_lost": read(&self.replies_lost),
             },
             "store": { "commits": read(&self.commits), "failures": read(&self.commit_failures) },
-            "changes": changes,
+            "changes": by_cause(&self.changes),
+            "names": names,
         })
     }
 }
 
-/// Lets so many lines a second into the log, and counts the others.
-struct Limiter {
-    per_second: u32,
-    second: u64,
-    logged: u32,
-    suppressed: u64,
-}
-
-impl Limiter {
-    fn new(per_second: u32) -> Self {
-        Limiter { per_second, second: 0, logged: 0, suppressed: 0 }
-    }
-
-    /// Whether a line at this moment may be logged.
-    fn admits(&mut self, now_ms: u64) -> bool {
-        if now_ms / 1000 != self.second {
-            self.second = now_ms / 1000;
-            self.logged = 0;
-        }
-        let admitted = self.logged < self.per_second;
-        if admitted {
-            self.logged += 1;
-        } else {
-            self.suppressed += 1;
-        }
-        admitted
-    }
-
-    /// How many lines were kept back, once the second in which that was is over.
-    fn kept_back(&mut self, now_ms: u64) -> Option<u64> {
-        let over = self.suppressed > 0 && now_ms / 1000 != self.second;
-        over.then(|| std::mem::take(&mut self.suppressed))
-    }
-}
-
-/// Refusals logged a second: enough to see every misconfigured client of a fleet within a minute, too few for a hostile one
+/// Refusals logged a second, each reason once from each source, and one in all about signatures: enough to see every misconfigured client of a fleet within a minute, too few for a hostile one
 /// to fill a disk.
 const REFUSALS_A_SECOND: u32 = 20;
 
 /// The registrar's counters and log.
 pub struct Observer {
     counters: Arc<Counters>,
-    refusals: Limiter,
+    refusals: SourceLimiter,
     commit_failures: Limiter,
 }
 
 impl Observer {
     /// An observer that counts into `counters`.
     pub fn new(counters: Arc<Counters>) -> Self {
-        Observer { counters, refusals: Limiter::new(REFUSALS_A_SECOND), commit_failures: Limiter::new(1) }
+        Observer {
+            counters,
+            refusals: SourceLimiter::new(REFUSALS_A_SECOND),
+            commit_failures: Limiter::new(1),
+        }
     }
 
-    /// A change that is published. Heartbeats that change nothing are logged at debug, all others at info.
+    /// A change that is published. What changes no answer, a heartbeat or the end of an absence, is logged at debug, all else
+    /// at info.
     pub fn change(&self, change: &Change) {
-        if let Some(place) = CAUSES.iter().position(|cause| *cause == change.cause)
-            && let Some(count) = self.counters.changes.get(place)
+        let counters = match change {
+            Change::Member(_) => &self.counters.changes,
+            Change::Name(_) => &self.counters.name_changes,
+        };
+        let cause = change.cause();
+        if let Some(place) = CAUSES.iter().position(|other| *other == cause)
+            && let Some(count) = counters.get(place)
         {
             increment(count);
         }
-        let owner = change.after.as_ref().or(change.before.as_ref()).map_or("", |member| &member.owner);
-        let (pool, member) = (&change.pool, &change.name);
-        let cause = change.cause.as_str();
-        if change.cause == Cause::Renewed {
-            debug!(pool = name_text(pool), member = label_text(member), owner, "{cause}");
+        let is_quiet = matches!(cause, Cause::Renewed | Cause::Released);
+        match change {
+            Change::Member(change) => Self::log_member(change, is_quiet),
+            Change::Name(change) => Self::log_name(change, is_quiet),
+        }
+    }
+
+    fn log_member(change: &MemberChange, is_quiet: bool) {
+        let owner = match (change.after.as_ref().or(change.before.as_ref()), &change.absence.0) {
+            (Some(member), _) => &*member.owner,
+            (None, Some(absence)) => &*absence.owner,
+            (None, None) => "",
+        };
+        let (pool, member, cause) = (&change.pool, &change.name, change.cause.as_str());
+        if is_quiet {
+            debug!(pool = name_text(pool), member = member_text(member), owner, "{cause}");
         } else {
-            info!(pool = name_text(pool), member = label_text(member), owner, "{cause}");
+            info!(pool = name_text(pool), member = member_text(member), owner, "{cause}");
+        }
+    }
+
+    fn log_name(change: &NameChange, is_quiet: bool) {
+        let (cause, name) = (change.cause.as_str(), name_text(&change.name));
+        let key = change.signed.as_ref().map_or("none".to_owned(), |(key, _)| name_text(key.as_slice()));
+        let types: Vec<_> = change.rrsets.iter().map(|rrset| rrset.rtype.to_string()).collect();
+        let types = types.join(",");
+        if is_quiet {
+            debug!(name, key, types, "records {cause}");
+        } else {
+            info!(name, key, types, "records {cause}");
         }
     }
 
@@ -286,15 +303,20 @@ impl Observer {
     pub fn update(&mut self, source: SocketAddr, handled: &Handled, now_ms: u64) {
         increment(&self.counters.updates);
         let key = || handled.key.as_ref().map_or("none".to_owned(), |key| key.to_string());
-        for ignored in &handled.ignored {
+        for reason in handled.ignored.iter().map(ToString::to_string) {
             increment(&self.counters.attributes_ignored);
-            if self.refusals.admits(now_ms) {
-                warn!(%source, key = key(), reason = ignored.to_string(), "attribute ignored in a heartbeat");
+            if self.refusals.admits(source.ip(), &reason, now_ms) {
+                warn!(%source, key = key(), reason, "attribute ignored in a heartbeat");
             }
         }
         let Some(reason) = &handled.refusal else { return };
         increment(&self.counters.refusals);
-        if self.refusals.admits(now_ms) {
+        // Who has no key may write what it likes: all of that is about one thing.
+        let about = if handled.is_unverified { "TSIG" } else { reason };
+        if handled.is_unverified {
+            increment(&self.counters.unverified);
+        }
+        if self.refusals.admits(source.ip(), about, now_ms) {
             warn!(%source, key = key(), reason, "UPDATE refused");
         }
     }
@@ -362,16 +384,5 @@ mod tests {
         assert_eq!(json["udp"]["silent"], 3);
         assert_eq!(json["tcp"]["positive"], 0, "an added tally is empty");
         assert!(counters.udp(2).is_none());
-    }
-
-    #[test]
-    fn a_flood_of_refusals_is_logged_in_part_and_counted_whole() {
-        let mut limiter = Limiter::new(20);
-        let logged = (0..50).filter(|i| limiter.admits(1_000 + i)).count();
-        assert_eq!(logged, 20);
-        assert_eq!(limiter.kept_back(1_999), None, "its second is not over");
-        assert_eq!(limiter.kept_back(2_000), Some(30));
-        assert_eq!(limiter.kept_back(2_010), None);
-        assert!(limiter.admits(2_020));
     }
 }

@@ -31,9 +31,9 @@ use tracing::error;
 use super::clock;
 use super::mmsg::{Peer, send_one};
 use super::observe::Observer;
-use crate::membership::{Change, MemberName, PoolHandle};
+use crate::change::{Change, Subject};
 use crate::query::Transport;
-use crate::store::{Store, StoreError};
+use crate::store::{Moment, Store, StoreError};
 use crate::update::{Clock, Handled, Registrar, ReplyPlan, Request};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
@@ -95,11 +95,12 @@ pub trait Commit {
     /// Why a commit failed.
     type Error: Display;
 
-    /// Writes all of it, on disk when this returns, or nothing.
+    /// Writes all of it, `at` now, on disk when this returns, or nothing.
     fn commit<'c>(
         &mut self,
         changes: impl IntoIterator<Item = &'c Change>,
         serials: &[(Box<[u8]>, u32)],
+        at: Moment,
     ) -> Result<(), Self::Error>;
 }
 
@@ -110,8 +111,9 @@ impl Commit for Store {
         &mut self,
         changes: impl IntoIterator<Item = &'c Change>,
         serials: &[(Box<[u8]>, u32)],
+        at: Moment,
     ) -> Result<(), StoreError> {
-        Store::commit(self, changes, serials)
+        Store::commit(self, changes, serials, at)
     }
 }
 
@@ -138,9 +140,9 @@ pub struct GroupCommit<S> {
     store: S,
     observer: Observer,
     /// What has happened and the store does not know, the last of each member: expired, lapsed, or taken back after a commit
-    /// that may have reached the disk. No more than members that were on the roll when the disk last worked, and those who
-    /// tried to join since.
-    unsaved: HashMap<(PoolHandle, MemberName), Change>,
+    /// that may have reached the disk. No more than members and absences that were there when the disk last worked, and those
+    /// who tried to join since.
+    unsaved: HashMap<Subject, Change>,
     /// When to store them at the latest.
     store_at_ms: u64,
     /// After a failed commit, when to try again: each attempt reads the whole store.
@@ -173,8 +175,16 @@ impl<S: Commit> GroupCommit<S> {
             let now_ms = clock::now_ms();
             self.tick_if_due(now_ms, if jobs.is_empty() { now_ms } else { judged_ms });
         }
+        self.stop(clock::now_ms());
+    }
+
+    /// Stores what is left: ends that wait for a commit, and the floors that heartbeats raised without one.
+    fn stop(&mut self, now_ms: u64) {
         self.retry_at_ms = 0;
-        self.store_unsaved(clock::now_ms());
+        let floors = self.registrar.unstored_floors();
+        if !floors.is_empty() || !self.unsaved.is_empty() {
+            self.commit(&floors, now_ms);
+        }
     }
 
     /// Judges jobs in order, a group at a time: each group is committed and published, and then replied to.
@@ -277,7 +287,7 @@ impl<S: Commit> GroupCommit<S> {
             self.store_at_ms = now_ms + STORE_DELAY_MS;
         }
         for change in changes.iter().filter(|change| change.is_durable()) {
-            self.unsaved.insert((Arc::clone(&change.pool), change.name.clone()), change.clone());
+            self.unsaved.insert(change.subject(), change.clone());
         }
     }
 
@@ -293,7 +303,7 @@ impl<S: Commit> GroupCommit<S> {
             return false;
         }
         let all = self.unsaved.values().chain(changes).filter(|change| change.is_durable());
-        match self.store.commit(all, &self.registrar.serials()) {
+        match self.store.commit(all, &self.registrar.serials(), clock::moment()) {
             Ok(()) => {
                 self.unsaved.clear();
                 self.observer.committed();

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::Shared;
 use super::clock;
 use super::observe::{Event, Tally, increment};
 use super::registrar::{Job, ReplyTo};
-use crate::query::{self, Context, Outcome, Scratch, Transport};
+use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{HEADER_LEN, Question};
 
 /// Connections that the kernel completes while we are busy; it cuts this to net.core.somaxconn.
@@ -233,7 +233,7 @@ impl Connection {
     fn take_request(&mut self, message: &[u8]) -> Result<(), Closed> {
         let event = ANSWERER.with_borrow_mut(|answerer| {
             let answerer = answerer.get_or_insert_with(|| Answerer::new(&self.shared));
-            match answerer.answer(&self.shared, message) {
+            match answerer.answer(&self.shared, message, self.source.ip()) {
                 Outcome::Reply(len, answered) => {
                     self.put_reply(answerer.out.get(..len).unwrap_or_default());
                     Event::Answered(answered)
@@ -311,12 +311,14 @@ impl Answerer {
         }
     }
 
-    fn answer(&mut self, shared: &Shared, message: &[u8]) -> Outcome {
+    fn answer(&mut self, shared: &Shared, message: &[u8], client: IpAddr) -> Outcome {
         let zones = shared.zones.load();
         let reading = query::read(&zones, message, &mut self.question);
         let Answerer { question, scratch, out } = self;
-        let context =
-            Context { zones: &zones, transport: Transport::Tcp, now_ms: clock::now_ms(), reserved: 0 };
+        let (transport, now_ms, cookies) = (Transport::Tcp, clock::now_ms(), &shared.cookies);
+        let terms = || CookieTerms { cookies, client, now_s: clock::serial_s() };
+        let cookie = question.has_cookie().then(terms);
+        let context = Context { zones: &zones, transport, now_ms, reserved: 0, cookie };
         query::answer(&context, question, reading, message, scratch, out)
     }
 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::{Commit, Desk, Listeners, ServeError, Server, Settings, udp};
-use crate::membership::{Cause, Change, LeaseRules};
+use crate::change::Change;
+use crate::membership::{Cause, LeaseRules};
 use crate::policy::{Policy, Shown};
-use crate::security::{Grant, Grants, Keyring, PoolPattern};
-use crate::update::{Limits, Registrar, ZoneInput};
+use crate::security::{Cookies, Grant, Grants, Holder, Keyring};
+use crate::store::Moment;
+use crate::update::{Limits, Registrar, Setup, ZoneInput};
 use crate::wire::{Name, Rcode};
 use crate::zone::{PoolSettings, ZoneSettings, file};
 
@@ -38,18 +40,15 @@ pub fn registrar() -> Registrar {
             pools: Vec::new(),
         },
         grants: Grants::new(vec![Grant {
-            key: None,
-            sources: Vec::new(),
-            pools: vec![PoolPattern::new("*")],
             addresses: vec!["127.0.0.0/8".parse().unwrap()],
-            owner: None,
-            admin: false,
-            lease_s: None,
+            ..Grant::to(Holder::Unsigned)
         }]),
         serial: 1,
     };
-    let limits = Limits { members: 1_000, pools: 10 };
-    Registrar::new(vec![zone], Keyring::default(), limits, 1, 0, 1).unwrap()
+    let limits = Limits { members: 1_000, pools: 10, records: 100 };
+    let cookies = Arc::new(Cookies::new([7; 16]));
+    let (zones, dynamics, keyring) = (vec![zone], Vec::new(), Keyring::default());
+    Registrar::new(Setup { zones, dynamics, keyring, cookies, limits, run: 1 }, 0, 1).unwrap()
 }
 
 /// `update add LABEL.web.pool.example. 30 A 127.0.0.1`, as it lies on the wire.
@@ -73,8 +72,9 @@ impl Commit for FakeStore {
         &mut self,
         changes: impl IntoIterator<Item = &'c Change>,
         _serials: &[(Box<[u8]>, u32)],
+        _at: Moment,
     ) -> Result<(), Self::Error> {
-        self.0.lock().unwrap().extend(changes.into_iter().map(|change| change.cause));
+        self.0.lock().unwrap().extend(changes.into_iter().map(Change::cause));
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use super::clock;
 use super::mmsg::{self, Batch};
 use super::observe::{Event, Tally};
 use super::registrar::{Job, ReplyTo};
-use crate::query::{self, Context, Outcome, Scratch, Transport};
+use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{Question, Reading};
 
 /// How long a worker waits for a question before it looks whether it is to stop. Four wake-ups a second cost an idle worker
@@ -99,13 +99,20 @@ impl Worker {
     /// Reads, answers and sends one batch. One view of the zones and one reading of the clock serve all of it.
     fn serve(&mut self, received: usize) {
         let zones = self.shared.zones.load();
-        let context =
-            Context { zones: &zones, transport: Transport::Udp, now_ms: clock::now_ms(), reserved: 0 };
+        let (transport, now_ms) = (Transport::Udp, clock::now_ms());
+        let mut context = Context { zones: &zones, transport, now_ms, reserved: 0, cookie: None };
+        let mut now_s = None;
         self.readings.clear();
         for (i, question) in self.questions.iter_mut().enumerate().take(received) {
             self.readings.push(query::read(&zones, self.batch.request(i), question));
         }
         for (i, (question, reading)) in self.questions.iter().zip(&self.readings).enumerate() {
+            let peer = if question.has_cookie() { self.batch.peer(i) } else { None };
+            context.cookie = peer.map(|peer| CookieTerms {
+                cookies: &self.shared.cookies,
+                client: peer.address().ip(),
+                now_s: *now_s.get_or_insert_with(clock::serial_s),
+            });
             let (message, out) = self.batch.reply_buffer(i);
             let outcome = query::answer(&context, question, *reading, message, &mut self.scratch, out);
             let event = match outcome {

@@ -1,13 +1,17 @@
 //! What the file holds.
 //!
 //! ```text
-//!  meta     "format"      -> VERSION
-//!  members  (pool, name)  -> an octet ENTRY, then the Member in postcard; redb puts the pool's length before it
-//!  runs     run           -> when it began, milliseconds since 1970; the last one, and those that a grace counts from
-//!  serials  apex          -> the zone's serial
+//!  meta      "format"      -> VERSION
+//!  members   (pool, name)  -> an octet ENTRY, then the Member and its floor in postcard
+//!  absences  (pool, name)  -> an octet ENTRY, then a StoredAbsence in postcard
+//!  names     name          -> an octet ENTRY, then the name's Dynamic in postcard
+//!  floors    key           -> an octet ENTRY, then the Signed of the newest message that changed names
+//!  runs      run           -> when it began, milliseconds since 1970; the last one, and those that a grace counts from
+//!  serials   apex          -> the zone's serial
 //! ```
 //!
-//! [`VERSION`] counts changes to the tables, [`ENTRY`] changes to a member's encoding.
+//! redb puts a pool's length before it. A name is in one of the first two tables at most. [`VERSION`] counts changes to the
+//! tables, [`ENTRY`] changes to the encoding of what is in them.
 
 use std::fs;
 use std::io;
@@ -15,24 +19,47 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, TableDefinition};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::membership::Member;
+use crate::membership::{Member, Signed};
 
 /// The format that this program reads and writes.
-pub(super) const VERSION: u32 = 1;
-/// How members are encoded.
-const ENTRY: u8 = 1;
+pub(super) const VERSION: u32 = 2;
+/// How members and absences are encoded.
+const ENTRY: u8 = 2;
 
 const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
 
 /// Members by pool and name.
 pub(super) const MEMBERS: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("members");
+/// What is left of members that are gone, by pool and name.
+pub(super) const ABSENCES: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("absences");
+/// What UPDATE made of ordinary records, by owner.
+pub(super) const NAMES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("names");
+/// The newest signed message that changed ordinary records, by the key's name.
+pub(super) const KEY_FLOORS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("floors");
 /// Runs by number.
 pub(super) const RUNS: TableDefinition<'_, u32, u64> = TableDefinition::new("runs");
 /// Serials by zone apex.
 pub(super) const SERIALS: TableDefinition<'_, &[u8], u32> = TableDefinition::new("serials");
+
+/// A member and the newest signed message accepted for it, as read.
+pub(super) type StoredMember = (Member, Option<Signed>);
+
+/// An [`Absence`](crate::membership::Absence) with its ends by the wall clock, milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredAbsence {
+    pub owner: Box<str>,
+    /// [`u64::MAX`] for a name that is kept for ever.
+    pub name_ends_ms: u64,
+    pub floor: Option<Signed>,
+    pub floor_ends_ms: u64,
+    /// When this was written: if the clock is behind that now, it was set back.
+    pub written_ms: u64,
+}
 
 /// Makes a store without members or runs at `path`, under another name until it is complete: what has the name has the
 /// tables. The caller holds the directory's lock, and makes the name durable.
@@ -57,6 +84,9 @@ fn initialise(path: &Path) -> Result<(), redb::Error> {
     let transaction = db.begin_write()?;
     transaction.open_table(META)?.insert(FORMAT, VERSION)?;
     transaction.open_table(MEMBERS)?;
+    transaction.open_table(ABSENCES)?;
+    transaction.open_table(NAMES)?;
+    transaction.open_table(KEY_FLOORS)?;
     transaction.open_table(RUNS)?;
     transaction.open_table(SERIALS)?;
     transaction.commit()?;
@@ -83,17 +113,17 @@ pub(super) fn version(db: &Database) -> Result<u32, redb::Error> {
     Ok(version.value())
 }
 
-/// A member as stored.
-pub(super) fn encode(member: &Member) -> Result<Vec<u8>, redb::Error> {
-    // Writing to a Vec cannot fail, and a Member has nothing that postcard lacks.
-    postcard::to_extend(member, vec![ENTRY]).map_err(|error| redb::Error::Corrupted(error.to_string()))
+/// A member with its floor, or an absence, as stored.
+pub(super) fn encode(entry: &impl Serialize) -> Result<Vec<u8>, redb::Error> {
+    // Writing to a Vec cannot fail, and neither has anything that postcard lacks.
+    postcard::to_extend(entry, vec![ENTRY]).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
-/// The member that `octets` hold, whole; `Err` says what is wrong with them.
-pub(super) fn decode(octets: &[u8]) -> Result<Member, String> {
+/// What `octets` hold, whole; `Err` says what is wrong with them.
+pub(super) fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, String> {
     match octets.split_first() {
         Some((&ENTRY, rest)) => match postcard::take_from_bytes(rest) {
-            Ok((member, [])) => Ok(member),
+            Ok((entry, [])) => Ok(entry),
             Ok((_, extra)) => Err(format!("{} octets after its end", extra.len())),
             Err(error) => Err(error.to_string()),
         },
@@ -106,7 +136,7 @@ pub(super) fn decode(octets: &[u8]) -> Result<Member, String> {
 mod tests {
     use super::*;
     use crate::store::tests::{
-        CACHE_BYTES, LEASE_MS, WALL_MS, dir, graces, joined, killed, member, open, open_after, refused,
+        AT, CACHE_BYTES, LEASE_MS, WALL_MS, dir, graces, joined, killed, member, open, open_after, refused,
     };
     use crate::store::{FILE_NAME, Store};
 
@@ -117,16 +147,17 @@ mod tests {
 
     #[test]
     fn entries_that_make_no_sense_are_reported_and_kept() {
-        let good = encode(&member(1)).unwrap();
+        let stored = |heard_run| encode(&(member(heard_run), None::<Signed>)).unwrap();
+        let good = stored(1);
         let long = [good.as_slice(), b"\x00"].concat();
-        let newer = [b"\x02".as_slice(), good.get(1..).unwrap()].concat();
-        let from_the_future = encode(&member(2)).unwrap();
-        let last = encode(&member(u32::MAX)).unwrap();
+        let other = [b"\x01".as_slice(), good.get(1..).unwrap()].concat();
+        let from_the_future = stored(2);
+        let last = stored(u32::MAX);
         for (value, why) in [
             (b"".as_slice(), "member m1 of pool \\x03web\\x00: empty"),
             (good.get(..good.len() - 1).unwrap(), "m1"),
             (&long, "1 octets after its end"),
-            (&newer, "encoding 2, this rollcall reads encoding 1"),
+            (&other, "encoding 1, this rollcall reads encoding 2"),
             (&from_the_future, "last heard in run 2, and this is run 2"),
             (&last, "last heard in run 4294967295"),
         ] {
@@ -149,21 +180,21 @@ mod tests {
     fn another_format_is_refused_and_left_alone() {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
-        store.commit(&[joined("m1", 1)], &[]).unwrap();
+        store.commit(&[joined("m1", 1)], &[], AT).unwrap();
         let set = |store, version| {
             drop(open_after(store, |transaction| {
                 transaction.open_table(META).unwrap().insert(FORMAT, version).unwrap();
             }));
         };
-        set(store, 2);
+        set(store, 1);
         for _ in 0..2 {
             let error = refused(state.path());
-            assert!(matches!(error, StoreError::Version { found: 2, known: 1, .. }), "{error}");
-            assert!(error.to_string().contains("format 2"), "{error}");
+            assert!(matches!(error, StoreError::Version { found: 1, known: 2, .. }), "{error}");
+            assert!(error.to_string().contains("format 1"), "{error}");
         }
         let db = redb::Database::open(state.path().join(FILE_NAME)).unwrap();
         let transaction = db.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert(FORMAT, 1).unwrap();
+        transaction.open_table(META).unwrap().insert(FORMAT, VERSION).unwrap();
         transaction.commit().unwrap();
         drop(db);
         let (_, loaded) = open(state.path(), WALL_MS);
@@ -207,7 +238,7 @@ mod tests {
         for batch in 0..3 {
             let changes: Vec<_> =
                 (batch * 40..batch * 40 + 40).map(|i| joined(&format!("m{i:03}"), 1)).collect();
-            store.commit(&changes, &[]).unwrap();
+            store.commit(&changes, &[], AT).unwrap();
             states.push(graces(&open(killed(state.path()).path(), WALL_MS).1));
         }
         let path = store.path.clone();

@@ -1,7 +1,7 @@
-//! The embedded store: which members there are, on disk, for one server (redb).
+//! The embedded store: which members there are, and what is left of those who are gone, on disk, for one server (redb).
 //!
-//! It sees [`Change`] and [`Member`] and nothing else of the server; wall time is an argument. What it holds is in
-//! `format`, how members come back after a restart in `restart`.
+//! It sees [`Change`] and what changes, and nothing else of the server; time is an argument. What it holds is in
+//! `format`, how members come back after a restart in `restart`, how ordinary records do in `names`.
 //!
 //! Facts that the rest relies on:
 //! 1. What [`Store::commit`] returned `Ok` for is on disk: one transaction and its fsync. After an error it may be there
@@ -12,8 +12,17 @@
 //!    may roll back, after a crash, the one last commit, if its pages do not match their checksums: the crash cut it short,
 //!    and then nobody was told of it, or the disk damaged it since.
 //! 4. The file gets its name when it is complete, so an empty or half-made one is damage, not a new store.
+//! 5. What a change writes is all that there is of its member: it is on the roll with its floor, or absent, or forgotten. A
+//!    later change may therefore take the place of an earlier one that was not written yet.
+//! 6. Floors are written with changes, and all that have risen since at a clean stop. A crash therefore takes a member's floor
+//!    back to its last stored change. That is enough to keep what is registered: every message accepted after that change
+//!    said what the store says, or it would be a stored change itself, and older ones are below the floor. It leaves open that who
+//!    recorded such a heartbeat sends it again after the crash, while its signature is believed (a fudge from when it was
+//!    signed), and so keeps a member in the answers that has fallen silent, its name reserved, or a record that it no longer
+//!    names. The member's own next heartbeat ends that: the first one in a run is stored.
 
 mod format;
+mod names;
 mod restart;
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -21,9 +30,16 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use format::StoredAbsence;
 use redb::Database;
 
-use crate::membership::{Change, Member, MemberName, PoolHandle};
+use crate::change::Change;
+use crate::membership::{
+    Absence, Change as MemberChange, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Signed,
+    lease_end_ms,
+};
+use crate::wire::Name;
+use crate::zone::{Dynamics, NameChange};
 
 /// The store's file in the state directory.
 const FILE_NAME: &str = "rollcall.redb";
@@ -141,6 +157,35 @@ impl StoreError {
     }
 }
 
+/// One moment on both clocks: what ends on the monotonic one must be told to another process by the wall's.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Monotonic milliseconds.
+    pub now_ms: u64,
+    /// Milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+impl Moment {
+    /// A monotonic moment by the wall clock. [`u64::MAX`] for one that never comes.
+    fn wall_ms_of(self, ends_ms: u64) -> u64 {
+        if ends_ms >= FOREVER_MS {
+            return u64::MAX;
+        }
+        self.wall_ms.saturating_add(ends_ms.saturating_sub(self.now_ms))
+    }
+
+    fn stored(self, absence: &Absence) -> StoredAbsence {
+        StoredAbsence {
+            owner: absence.owner.clone(),
+            name_ends_ms: self.wall_ms_of(absence.name_ends_ms),
+            floor: absence.floor,
+            floor_ends_ms: self.wall_ms_of(absence.floor_ends_ms),
+            written_ms: self.wall_ms,
+        }
+    }
+}
+
 /// What a start found in the store.
 #[derive(Debug)]
 pub struct Loaded {
@@ -148,10 +193,24 @@ pub struct Loaded {
     pub run: u32,
     /// Who comes back, by pool.
     pub members: Vec<Returning>,
+    /// Of whom something is left although they do not come back: those who were gone before, by pool, then those whose grace
+    /// was over.
+    pub absent: Vec<Absent>,
+    /// What UPDATE made of ordinary records; see [`Loaded::dynamics`].
+    dynamics: Dynamics,
+    /// The newest signed message that changed ordinary records, by key.
+    pub key_floors: Vec<(Name, Signed)>,
     /// Each zone's apex in lower-case wire form, and the serial last committed.
     pub serials: Vec<(Box<[u8]>, u32)>,
-    /// Members that do not come back, because their grace was over. The store has forgotten them.
+    /// Members that do not come back, because their grace was over. The store has forgotten them, or holds them as absent.
     pub gone: usize,
+}
+
+impl Loaded {
+    /// What UPDATE made of ordinary records, with what leased ones have left of their grace from `now_ms` on.
+    pub fn dynamics(&self, now_ms: u64) -> Dynamics {
+        names::from_now(self.dynamics.clone(), now_ms)
+    }
 }
 
 /// A member that comes back after a restart.
@@ -163,8 +222,57 @@ pub struct Returning {
     pub name: MemberName,
     /// What was registered; `heard_run` is still the run in which it was last heard.
     pub member: Member,
-    /// What is left of its one grace, milliseconds; never 0.
+    /// What is left of its one grace, milliseconds; never 0. [`LEASE_FOREVER_MS`](crate::membership::LEASE_FOREVER_MS) for a
+    /// permanent member: it needs none.
     pub grace_ms: u32,
+    /// For how much longer its name is its owner's if nothing is heard of it, milliseconds; [`FOREVER_MS`] for always.
+    pub name_left_ms: u64,
+    /// The newest signed message accepted for it, as far as the store knows.
+    pub floor: Option<Signed>,
+}
+
+impl Returning {
+    /// It, as it goes back on the roll.
+    pub fn registered(self, now_ms: u64) -> (PoolHandle, MemberName, Registered) {
+        let registered = Registered {
+            member: self.member,
+            ends_ms: lease_end_ms(now_ms, self.grace_ms),
+            name_ends_ms: now_ms.saturating_add(self.name_left_ms).min(FOREVER_MS),
+            signed: self.floor,
+            restored: true,
+        };
+        (self.pool, self.name, registered)
+    }
+}
+
+/// What is left of a member that does not come back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// In which pool.
+    pub pool: PoolHandle,
+    /// Whose name.
+    pub name: MemberName,
+    /// The identity that had registered it.
+    pub owner: Box<str>,
+    /// For how much longer the name is its owner's, milliseconds; [`FOREVER_MS`] for always.
+    pub name_left_ms: u64,
+    /// The newest signed message that was accepted for it.
+    pub floor: Option<Signed>,
+    /// For how much longer older ones are replays, milliseconds.
+    pub floor_left_ms: u64,
+}
+
+impl Absent {
+    /// It, as it goes back on the roll.
+    pub fn absence(self, now_ms: u64) -> (PoolHandle, MemberName, Absence) {
+        let absence = Absence {
+            owner: self.owner,
+            name_ends_ms: now_ms.saturating_add(self.name_left_ms).min(FOREVER_MS),
+            floor: self.floor,
+            floor_ends_ms: now_ms.saturating_add(self.floor_left_ms),
+        };
+        (self.pool, self.name, absence)
+    }
 }
 
 /// The store of one server.
@@ -209,11 +317,12 @@ impl Store {
     }
 
     /// Writes the durable ones of `changes`, in order, and `serials` (a zone's apex in lower-case wire form, its serial) in
-    /// one transaction. All of it is on disk when this returns `Ok`. With nothing to write, the disk is left alone.
+    /// one transaction, `at` now. All of it is on disk when this returns `Ok`. With nothing to write, the disk is left alone.
     pub fn commit<'a>(
         &mut self,
         changes: impl IntoIterator<Item = &'a Change>,
         serials: &[(Box<[u8]>, u32)],
+        at: Moment,
     ) -> Result<(), StoreError> {
         let mut changes = changes.into_iter().filter(|change| change.is_durable()).peekable();
         if changes.peek().is_none() && serials.is_empty() {
@@ -227,7 +336,7 @@ impl Store {
             Some(db) => db,
             None => format::database(&self.path, self.cache_bytes)?,
         };
-        write(&db, changes, serials).map_err(|error| StoreError::from_redb(&self.path, error))?;
+        write(&db, changes, serials, at).map_err(|error| StoreError::from_redb(&self.path, error))?;
         self.db = Some(db);
         Ok(())
     }
@@ -239,16 +348,43 @@ fn write<'a>(
     db: &Database,
     changes: impl Iterator<Item = &'a Change>,
     serials: &[(Box<[u8]>, u32)],
+    at: Moment,
 ) -> Result<(), redb::Error> {
     let transaction = db.begin_write()?;
     {
         let mut members = transaction.open_table(format::MEMBERS)?;
-        for Change { pool, name, after, .. } in changes {
-            let key = (pool.as_ref(), name.as_ref());
-            match after {
-                Some(member) => members.insert(key, format::encode(member)?.as_slice())?,
-                None => members.remove(key)?,
-            };
+        let mut absences = transaction.open_table(format::ABSENCES)?;
+        let mut names = transaction.open_table(format::NAMES)?;
+        let mut floors = transaction.open_table(format::KEY_FLOORS)?;
+        for change in changes {
+            match change {
+                Change::Member(MemberChange { pool, name, after, floor, absence, .. }) => {
+                    let key = (pool.as_ref(), name.as_ref());
+                    match after {
+                        Some(member) => {
+                            members.insert(key, format::encode(&(&**member, floor.1))?.as_slice())?
+                        }
+                        None => members.remove(key)?,
+                    };
+                    match &absence.1 {
+                        Some(absence) => {
+                            absences.insert(key, format::encode(&at.stored(absence))?.as_slice())?
+                        }
+                        None => absences.remove(key)?,
+                    };
+                }
+                Change::Name(NameChange { name, after, signed, .. }) => {
+                    match after {
+                        Some(dynamic) => {
+                            names.insert(name.as_ref(), format::encode(&**dynamic)?.as_slice())?
+                        }
+                        None => names.remove(name.as_ref())?,
+                    };
+                    if let Some((key, floor)) = signed {
+                        floors.insert(key.as_slice(), format::encode(floor)?.as_slice())?;
+                    }
+                }
+            }
         }
         let mut table = transaction.open_table(format::SERIALS)?;
         for (apex, serial) in serials {

@@ -8,26 +8,47 @@
 //!  run h            | run h+1      | run h+2
 //!  ...heartbeats... X grace begins X the rest of it
 //! ```
+//!
+//! A permanent member comes back whole, always. A name is kept for its KEY-LEASE from the moment at which the grace began, and
+//! a floor for two fudges from the moment at which it is over: a member whose grace is over comes back as absent.
+//!
+//! The wall clock may have been set back meanwhile. Then nothing lasts longer than if it began now, and a floor that no
+//! message could have been signed at is this moment: what was signed before is refused, and nobody has to wait for the
+//! clock to catch up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use super::format::{self, MEMBERS, RUNS, SERIALS};
-use super::{Loaded, Returning};
-use crate::membership::{MemberName, PoolHandle, SLOTS_MAX};
+use super::format::{self, ABSENCES, MEMBERS, RUNS, SERIALS, StoredAbsence, StoredMember};
+use super::names::{self, Names};
+use super::{Absent, Loaded, Returning};
+use crate::membership::{FOREVER_MS, LEASE_FOREVER_MS, Member, MemberName, PoolHandle, SLOTS_MAX, Signed};
 
 /// The longest grace, however long the lease.
 const GRACE_MS_MAX: u32 = 60_000;
 
 /// When runs began by the wall clock, milliseconds since 1970, by number.
-type Runs = BTreeMap<u32, u64>;
-/// A member that does not come back.
-type Gone = (PoolHandle, MemberName);
+pub(super) type Runs = BTreeMap<u32, u64>;
+/// Which entry of a table.
+type Key = (PoolHandle, MemberName);
+
+/// What there is of members after a restart, and what the tables are to hold of it.
+#[derive(Default)]
+struct Found {
+    members: Vec<Returning>,
+    absent: Vec<Absent>,
+    /// Members that do not come back.
+    gone: Vec<Key>,
+    /// Absences that are new, or were written by a clock that was set back since.
+    kept: Vec<(Key, StoredAbsence)>,
+    /// Absences that are over.
+    over: Vec<Key>,
+}
 
 /// Begins the next run: reads everything, then, in one transaction, records the run and forgets the members whose grace
-/// is over and the runs from which no grace counts any more.
+/// is over, the absences that are, and the runs from which no grace counts any more.
 pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Error> {
     let stored = db.begin_read()?;
     let mut runs = read_runs(&stored, wall_ms)?;
@@ -35,7 +56,10 @@ pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Err
     let run = last.checked_add(1).ok_or_else(|| corrupted(format!("run {last} is the last there can be")))?;
     runs.insert(run, wall_ms);
 
-    let (members, gone) = read_members(&stored, run, &mut runs, wall_ms)?;
+    let mut found = Found::default();
+    read_absences(&stored, &mut found, wall_ms)?;
+    read_members(&stored, run, &mut runs, &mut found, wall_ms)?;
+    let names = names::read(&stored, run, &mut runs, wall_ms)?;
     let mut serials = Vec::new();
     for entry in stored.open_table(SERIALS)?.iter()? {
         let (apex, serial) = entry?;
@@ -43,9 +67,12 @@ pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Err
     }
     stored.close()?;
 
-    let first = members.iter().map(|returning| returning.member.heard_run + 1).min().unwrap_or(run);
-    record_run(db, &runs.split_off(&first), &gone)?;
-    Ok(Loaded { run, members, serials, gone: gone.len() })
+    let with_grace = found.members.iter().filter(|returning| returning.grace_ms != LEASE_FOREVER_MS);
+    let first = with_grace.map(|returning| returning.member.heard_run + 1).chain(names.first_run).min();
+    record_run(db, &runs.split_off(&first.unwrap_or(run)), &found, &names)?;
+    let Found { members, absent, gone, .. } = found;
+    let Names { dynamics, key_floors, .. } = names;
+    Ok(Loaded { run, members, absent, dynamics, key_floors, serials, gone: gone.len() })
 }
 
 /// The recorded runs. None began later than now: if the clock was set back, the graces from a run begin anew once, and not
@@ -65,44 +92,157 @@ fn read_members(
     stored: &ReadTransaction,
     run: u32,
     runs: &mut Runs,
+    found: &mut Found,
     wall_ms: u64,
-) -> Result<(Vec<Returning>, Vec<Gone>), redb::Error> {
+) -> Result<(), redb::Error> {
     let table = stored.open_table(MEMBERS)?;
-    let mut members = Vec::with_capacity((table.len()? as usize).min(SLOTS_MAX));
-    let mut gone = Vec::new();
+    found.members.reserve((table.len()? as usize).min(SLOTS_MAX));
     let mut pool: PoolHandle = Arc::default();
     for entry in table.iter()? {
         let (key, value) = entry?;
         let (pool_octets, name) = key.value();
-        let bad = |why| {
-            corrupted(format!("member {} of pool {}: {why}", name.escape_ascii(), pool_octets.escape_ascii()))
-        };
-        let member = format::decode(value.value()).map_err(bad)?;
+        let bad = |why| bad_entry("member", pool_octets, name, why);
+        let (member, floor): StoredMember = format::decode(value.value()).map_err(bad)?;
+        let floor = floor.map(|floor| believable(floor, wall_ms));
         // A grace from a run that has not been would never begin to run out.
         let Some(first) = member.heard_run.checked_add(1).filter(|&first| first <= run) else {
             return Err(bad(format!("last heard in run {}, and this is run {run}", member.heard_run)));
         };
-        // Keys are in order, so a pool's members come together and share its handle.
-        if *pool != *pool_octets {
-            pool = pool_octets.into();
-        }
-        let began_ms = *runs.entry(first).or_insert(wall_ms);
-        match grace_left_ms(member.lease_ms, wall_ms.saturating_sub(began_ms)) {
-            0 => gone.push((pool.clone(), name.into())),
-            grace_ms => members.push(Returning { pool: pool.clone(), name: name.into(), member, grace_ms }),
+        share(&mut pool, pool_octets);
+        let used_ms = match member.lease_ms {
+            LEASE_FOREVER_MS => 0,
+            _ => wall_ms.saturating_sub(*runs.entry(first).or_insert(wall_ms)),
+        };
+        let name_left_ms = name_left_ms(&member, used_ms);
+        let (pool, name) = (Arc::clone(&pool), name.into());
+        match grace_left_ms(member.lease_ms, used_ms) {
+            0 => found.leave(
+                Absent {
+                    floor_left_ms: floor.map_or(0, |floor| floor_left_ms(floor, member.lease_ms, used_ms)),
+                    owner: member.owner,
+                    pool,
+                    name,
+                    name_left_ms,
+                    floor,
+                },
+                wall_ms,
+            ),
+            grace_ms => found.members.push(Returning { pool, name, member, grace_ms, name_left_ms, floor }),
         }
     }
-    Ok((members, gone))
+    Ok(())
+}
+
+/// What is left of members that were gone before the restart.
+fn read_absences(stored: &ReadTransaction, found: &mut Found, wall_ms: u64) -> Result<(), redb::Error> {
+    let mut pool: PoolHandle = Arc::default();
+    for entry in stored.open_table(ABSENCES)?.iter()? {
+        let (key, value) = entry?;
+        let (pool_octets, name) = key.value();
+        let bad = |why| bad_entry("absence of", pool_octets, name, why);
+        let stored: StoredAbsence = format::decode(value.value()).map_err(bad)?;
+        share(&mut pool, pool_octets);
+        // What was left when it was written is the most that can be left.
+        let used_until_ms = wall_ms.max(stored.written_ms);
+        let absent = Absent {
+            pool: Arc::clone(&pool),
+            name: name.into(),
+            name_left_ms: match stored.name_ends_ms {
+                u64::MAX => FOREVER_MS,
+                ends_ms => ends_ms.saturating_sub(used_until_ms),
+            },
+            floor: stored.floor.map(|floor| believable(floor, wall_ms)),
+            floor_left_ms: stored.floor_ends_ms.saturating_sub(used_until_ms),
+            owner: stored.owner,
+        };
+        if absent.is_over() {
+            found.over.push((absent.pool, absent.name));
+            continue;
+        }
+        if stored.written_ms > wall_ms {
+            found.kept.push(((Arc::clone(&absent.pool), absent.name.clone()), absent.stored(wall_ms)));
+        }
+        found.absent.push(absent);
+    }
+    Ok(())
+}
+
+impl Found {
+    /// A member does not come back, but perhaps something of it is left.
+    fn leave(&mut self, absent: Absent, wall_ms: u64) {
+        let key = (Arc::clone(&absent.pool), absent.name.clone());
+        if !absent.is_over() {
+            self.kept.push((key.clone(), absent.stored(wall_ms)));
+            self.absent.push(absent);
+        }
+        self.gone.push(key);
+    }
+}
+
+impl Absent {
+    fn is_over(&self) -> bool {
+        self.name_left_ms == 0 && self.floor_left_ms == 0
+    }
+
+    fn stored(&self, wall_ms: u64) -> StoredAbsence {
+        let name_ends_ms = match self.name_left_ms {
+            FOREVER_MS => u64::MAX,
+            left_ms => wall_ms.saturating_add(left_ms),
+        };
+        StoredAbsence {
+            owner: self.owner.clone(),
+            name_ends_ms,
+            floor: self.floor,
+            floor_ends_ms: wall_ms.saturating_add(self.floor_left_ms),
+            written_ms: wall_ms,
+        }
+    }
+}
+
+/// Keys are in order, so a pool's entries come together and share its handle.
+fn share(pool: &mut PoolHandle, octets: &[u8]) {
+    if **pool != *octets {
+        *pool = octets.into();
+    }
+}
+
+/// The whole of a grace. A permanent member needs none, and has it.
+fn grace_ms(lease_ms: u32) -> u32 {
+    if lease_ms == LEASE_FOREVER_MS { lease_ms } else { lease_ms.min(GRACE_MS_MAX) }
 }
 
 /// What is left of a member's grace when `used_ms` have gone by since it began.
-fn grace_left_ms(lease_ms: u32, used_ms: u64) -> u32 {
-    let whole_ms = lease_ms.min(GRACE_MS_MAX);
-    whole_ms.saturating_sub(u32::try_from(used_ms).unwrap_or(u32::MAX))
+pub(super) fn grace_left_ms(lease_ms: u32, used_ms: u64) -> u32 {
+    grace_ms(lease_ms).saturating_sub(u32::try_from(used_ms).unwrap_or(u32::MAX))
 }
 
-fn record_run(db: &Database, runs: &Runs, gone: &[Gone]) -> Result<(), redb::Error> {
+/// For how much longer its name is a member's when `used_ms` have gone by since its grace began.
+fn name_left_ms(member: &Member, used_ms: u64) -> u64 {
+    match member.key_lease_ms {
+        LEASE_FOREVER_MS => FOREVER_MS,
+        key_lease_ms => u64::from(key_lease_ms).saturating_sub(used_ms),
+    }
+}
+
+/// For how much longer a floor counts of a member whose grace is over.
+fn floor_left_ms(floor: Signed, lease_ms: u32, used_ms: u64) -> u64 {
+    (u64::from(grace_ms(lease_ms)) + floor.kept_ms()).saturating_sub(used_ms)
+}
+
+/// A floor as this clock may have seen it: one that is further ahead than its fudge was set under another.
+pub(super) fn believable(floor: Signed, wall_ms: u64) -> Signed {
+    let wall_s = wall_ms / 1000;
+    let is_ahead = floor.at_s > wall_s.saturating_add(u64::from(floor.fudge_s));
+    if is_ahead { Signed { at_s: wall_s, ..floor } } else { floor }
+}
+
+fn bad_entry(what: &str, pool: &[u8], name: &[u8], why: String) -> redb::Error {
+    corrupted(format!("{what} {} of pool {}: {why}", name.escape_ascii(), pool.escape_ascii()))
+}
+
+fn record_run(db: &Database, runs: &Runs, found: &Found, names: &Names) -> Result<(), redb::Error> {
     let transaction = db.begin_write()?;
+    names.record(&transaction)?;
     {
         let mut table = transaction.open_table(RUNS)?;
         table.retain(|run, _| runs.contains_key(&run))?;
@@ -110,14 +250,21 @@ fn record_run(db: &Database, runs: &Runs, gone: &[Gone]) -> Result<(), redb::Err
             table.insert(run, began_ms)?;
         }
         let mut members = transaction.open_table(MEMBERS)?;
-        for (pool, name) in gone {
+        for (pool, name) in &found.gone {
             members.remove((pool.as_ref(), name.as_ref()))?;
+        }
+        let mut absences = transaction.open_table(ABSENCES)?;
+        for (pool, name) in &found.over {
+            absences.remove((pool.as_ref(), name.as_ref()))?;
+        }
+        for ((pool, name), absence) in &found.kept {
+            absences.insert((pool.as_ref(), name.as_ref()), format::encode(absence)?.as_slice())?;
         }
     }
     Ok(transaction.commit()?)
 }
 
-fn corrupted(what: String) -> redb::Error {
+pub(super) fn corrupted(what: String) -> redb::Error {
     redb::Error::Corrupted(what)
 }
 
@@ -128,7 +275,7 @@ mod tests {
     use crate::membership::{Cause, Member};
     use crate::store::Store;
     use crate::store::format;
-    use crate::store::tests::{WALL_MS, change, dir, graces, joined, member, open, open_after};
+    use crate::store::tests::{AT, WALL_MS, change, dir, graces, joined, member, open, open_after};
 
     fn runs(store: &Store) -> Vec<u32> {
         let table = store.db.as_ref().unwrap().begin_read().unwrap().open_table(format::RUNS).unwrap();
@@ -139,7 +286,7 @@ mod tests {
     fn a_crash_loop_spends_one_grace() {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
-        store.commit(&[joined("m1", 1), joined("m2", 1)], &[]).unwrap();
+        store.commit(&[joined("m1", 1), joined("m2", 1)], &[], AT).unwrap();
         drop(store);
 
         // However long the server was away: the grace counts from the first start after it.
@@ -147,7 +294,7 @@ mod tests {
         let (mut store, loaded) = open(state.path(), second);
         assert_eq!(graces(&loaded), [("m1".into(), 30_000), ("m2".into(), 30_000)]);
         // m1 is heard again in this run, m2 is not.
-        store.commit(&[change("m1", Cause::Renewed, Some(member(1)), Some(member(2)))], &[]).unwrap();
+        store.commit(&[change("m1", Cause::Renewed, Some(member(1)), Some(member(2)))], &[], AT).unwrap();
         drop(store);
 
         let (store, loaded) = open(state.path(), second + 10_000);
@@ -176,7 +323,7 @@ mod tests {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
         let long = Member { lease_ms: 3_600_000, ..member(1) };
-        store.commit(&[joined("m1", 1), change("m2", Cause::Joined, None, Some(long))], &[]).unwrap();
+        store.commit(&[joined("m1", 1), change("m2", Cause::Joined, None, Some(long))], &[], AT).unwrap();
         drop(store);
         drop(open(state.path(), WALL_MS));
 
@@ -197,7 +344,7 @@ mod tests {
     fn a_run_that_was_not_recorded_begins_now() {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
-        store.commit(&[joined("m1", 1)], &[]).unwrap();
+        store.commit(&[joined("m1", 1)], &[], AT).unwrap();
         drop(store);
         let (store, _) = open(state.path(), WALL_MS);
         drop(open_after(store, |transaction| {

@@ -1,5 +1,7 @@
 //! Fixtures, and what the store promises when its file is sound.
 
+mod absences;
+
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -13,6 +15,9 @@ pub(super) const CACHE_BYTES: usize = 1 << 20;
 pub(super) const LEASE_MS: u32 = 30_000;
 /// A morning in November 2026.
 pub(super) const WALL_MS: u64 = 1_795_000_000_000;
+
+/// When the tests' processes began, as far as they commit.
+pub(super) const AT: Moment = Moment { now_ms: 0, wall_ms: WALL_MS };
 
 pub(super) fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -35,6 +40,7 @@ pub(super) fn member(heard_run: u32) -> Member {
     Member {
         owner: "web-key".into(),
         lease_ms: LEASE_MS,
+        key_lease_ms: LEASE_MS,
         own_ttl_s: 30,
         heard_run,
         addresses: vec![address("10.0.0.1"), address("2001:db8::1")],
@@ -45,7 +51,16 @@ pub(super) fn member(heard_run: u32) -> Member {
 
 pub(super) fn change(name: &str, cause: Cause, before: Option<Member>, after: Option<Member>) -> Change {
     let pool = b"\x03web\x04pool\x07example\x00".as_slice().into();
-    Change::of(pool, name.as_bytes().into(), cause, before.map(Arc::new), after.map(Arc::new))
+    let (before, after) = (before.map(Arc::new), after.map(Arc::new));
+    Change::Member(MemberChange::of(pool, name.as_bytes().into(), cause, before, after))
+}
+
+/// The change of a member that it is.
+pub(super) fn of_member(change: &mut Change) -> &mut MemberChange {
+    match change {
+        Change::Member(change) => change,
+        Change::Name(_) => panic!("of a name"),
+    }
 }
 
 pub(super) fn joined(name: &str, heard_run: u32) -> Change {
@@ -89,10 +104,10 @@ fn members_and_serials_come_back_as_they_were() {
     let state = dir();
     let (mut store, _) = open(state.path(), WALL_MS);
     let mut other = joined("m1", 1);
-    other.pool = b"\x02db\x04pool\x07example\x00".as_slice().into();
+    of_member(&mut other).pool = b"\x02db\x04pool\x07example\x00".as_slice().into();
     let apex: Box<[u8]> = b"\x04pool\x07example\x00".as_slice().into();
-    store.commit(&[joined("m2", 1), other, joined("m1", 1)], &[(apex.clone(), 7)]).unwrap();
-    store.commit(&[], &[(apex.clone(), 8)]).unwrap();
+    store.commit(&[joined("m2", 1), other, joined("m1", 1)], &[(apex.clone(), 7)], AT).unwrap();
+    store.commit(&[], &[(apex.clone(), 8)], AT).unwrap();
 
     let killed = killed(state.path());
     drop(store);
@@ -118,13 +133,13 @@ fn members_and_serials_come_back_as_they_were() {
 fn what_is_not_durable_is_not_written() {
     let state = dir();
     let (mut store, _) = open(state.path(), WALL_MS);
-    store.commit(&[joined("m1", 1)], &[]).unwrap();
+    store.commit(&[joined("m1", 1)], &[], AT).unwrap();
     let written = std::fs::read(&store.path).unwrap();
     let renewed = change("m1", Cause::Renewed, Some(member(1)), Some(member(1)));
     let restored = change("m2", Cause::Restored, None, Some(member(1)));
-    store.commit(&[renewed.clone(), restored.clone()], &[]).unwrap();
+    store.commit(&[renewed.clone(), restored.clone()], &[], AT).unwrap();
     assert!(std::fs::read(&store.path).unwrap() == written, "the disk is left alone");
-    store.commit(&[renewed, restored, joined("m3", 1)], &[]).unwrap();
+    store.commit(&[renewed, restored, joined("m3", 1)], &[], AT).unwrap();
     drop(store);
     let (_, loaded) = open(state.path(), WALL_MS);
     assert_eq!(graces(&loaded), [("m1".into(), LEASE_MS), ("m3".into(), LEASE_MS)]);
@@ -134,7 +149,7 @@ fn what_is_not_durable_is_not_written() {
 fn who_left_or_expired_stays_away_and_who_changed_is_as_last_committed() {
     let state = dir();
     let (mut store, _) = open(state.path(), WALL_MS);
-    store.commit(&[joined("m1", 1), joined("m2", 1), joined("m3", 1), joined("m4", 1)], &[]).unwrap();
+    store.commit(&[joined("m1", 1), joined("m2", 1), joined("m3", 1), joined("m4", 1)], &[], AT).unwrap();
     let longer = Member { lease_ms: 90_000, ..member(1) };
     let changes = [
         change("m1", Cause::Deregistered, Some(member(1)), None),
@@ -143,7 +158,7 @@ fn who_left_or_expired_stays_away_and_who_changed_is_as_last_committed() {
         change("m4", Cause::Deregistered, Some(member(1)), None),
         joined("m4", 1),
     ];
-    store.commit(&changes, &[]).unwrap();
+    store.commit(&changes, &[], AT).unwrap();
     let (_, loaded) = open(killed(state.path()).path(), WALL_MS);
     assert_eq!(graces(&loaded), [("m3".into(), 60_000), ("m4".into(), LEASE_MS)]);
 }
@@ -164,7 +179,7 @@ fn a_directory_has_one_server() {
     let (mut store, _) = open(state.path(), WALL_MS);
     let error = refused(state.path());
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    store.commit(&[joined("m1", 1)], &[]).unwrap();
+    store.commit(&[joined("m1", 1)], &[], AT).unwrap();
     drop(store);
     // A program that opens the file and not the directory is seen as well.
     let db = redb::Database::open(state.path().join(FILE_NAME)).unwrap();
@@ -180,14 +195,14 @@ fn nothing_is_acknowledged_into_a_file_that_is_gone() {
     let (mut store, _) = open(state.path(), WALL_MS);
     let (path, aside) = (store.path.clone(), state.path().join("aside"));
     std::fs::rename(&path, &aside).unwrap();
-    assert!(matches!(store.commit(&[joined("m1", 1)], &[]), Err(StoreError::Vanished { .. })));
+    assert!(matches!(store.commit(&[joined("m1", 1)], &[], AT), Err(StoreError::Vanished { .. })));
     std::fs::copy(&aside, &path).unwrap();
     assert!(
-        matches!(store.commit(&[joined("m1", 1)], &[]), Err(StoreError::Vanished { .. })),
+        matches!(store.commit(&[joined("m1", 1)], &[], AT), Err(StoreError::Vanished { .. })),
         "a copy is another file"
     );
     std::fs::rename(&aside, &path).unwrap();
-    store.commit(&[joined("m1", 1)], &[]).unwrap();
+    store.commit(&[joined("m1", 1)], &[], AT).unwrap();
     drop(store);
     assert_eq!(open(state.path(), WALL_MS).1.members.len(), 1);
 }
@@ -196,9 +211,9 @@ fn nothing_is_acknowledged_into_a_file_that_is_gone() {
 fn a_commit_after_a_failed_one_opens_the_file_again() {
     let state = dir();
     let (mut store, _) = open(state.path(), WALL_MS);
-    store.commit(&[joined("m1", 1)], &[]).unwrap();
+    store.commit(&[joined("m1", 1)], &[], AT).unwrap();
     store.db = None;
-    store.commit(&[joined("m2", 1)], &[]).unwrap();
+    store.commit(&[joined("m2", 1)], &[], AT).unwrap();
     drop(store);
     let (_, loaded) = open(state.path(), WALL_MS);
     assert_eq!((loaded.run, loaded.members.len()), (2, 2));

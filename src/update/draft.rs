@@ -1,13 +1,16 @@
 //! One member as a message would have it: the member as it stands, the records tried on it, and what becomes of it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::Refusal;
 use super::attributes::{self, BadAttribute};
-use super::names::member_of;
-use crate::membership::{Address, Attributes, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Roll, Service};
-use crate::wire::{Rtype, label_text, lower, name_text};
+use super::names::{member_of, member_text, target_of};
+use crate::membership::{
+    Address, Attributes, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Roll, Service, lease_end_ms,
+};
+use crate::wire::{Rtype, lower, name_text};
 
 /// Most addresses of a member.
 const ADDRESSES_MAX: usize = 16;
@@ -20,11 +23,13 @@ pub(super) struct Verdict {
     pub name: MemberName,
     /// The member and when its lease ends, monotonic milliseconds; `None` leaves.
     pub keep: Option<(Member, u64)>,
+    /// For how long its name is kept from now on if nothing more is heard of it, milliseconds.
+    pub key_lease_ms: u32,
 }
 
 /// An attribute that a heartbeat had wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("{} of pool {}: {bad}", label_text(name), name_text(pool))]
+#[error("{} of pool {}: {bad}", member_text(name), name_text(pool))]
 pub struct Ignored {
     pool: Box<[u8]>,
     name: MemberName,
@@ -39,13 +44,18 @@ pub(super) struct Draft {
     pub named_addresses: Vec<IpAddr>,
     pub named_services: Vec<(Box<[u8]>, u16)>,
     pub named_attributes: bool,
+    /// Every type that the message adds or deletes.
+    pub named_types: BTreeSet<Rtype>,
     pub ignored: Vec<BadAttribute>,
+    /// Whether it is known by a target elsewhere, and so has no address here.
+    is_elsewhere: bool,
 }
 
 /// What a registration adds to what the message says.
 pub(super) struct Registration {
     pub owner: Box<str>,
     pub lease_ms: u32,
+    pub key_lease_ms: u32,
     pub run: u32,
     pub now_ms: u64,
 }
@@ -61,6 +71,7 @@ impl Draft {
             None => Member {
                 owner: "".into(),
                 lease_ms: 0,
+                key_lease_ms: 0,
                 own_ttl_s: 0,
                 heard_run: 0,
                 addresses: Vec::new(),
@@ -74,7 +85,9 @@ impl Draft {
             named_addresses: Vec::new(),
             named_services: Vec::new(),
             named_attributes: false,
+            named_types: BTreeSet::new(),
             ignored: Vec::new(),
+            is_elsewhere: target_of(name).is_some(),
         }
     }
 
@@ -93,6 +106,7 @@ impl Draft {
 
     pub fn add_address(&mut self, ip: IpAddr, ttl_s: u32) -> Result<(), Refusal> {
         self.member.own_ttl_s = ttl_s;
+        self.named_types.insert(address_type(ip));
         if !self.member.addresses.iter().any(|address| address.ip == ip) {
             if self.member.addresses.len() >= ADDRESSES_MAX {
                 return Err(Refusal::Limit(format!("a member has at most {ADDRESSES_MAX} addresses")));
@@ -107,6 +121,7 @@ impl Draft {
     }
 
     pub fn add_service(&mut self, service: Box<[u8]>, srv: &Srv) -> Result<(), Refusal> {
+        self.named_types.insert(Rtype::SRV);
         let key = (service, srv.port);
         let services = &mut self.member.services;
         match services.iter().position(|offer| offer.service == key.0 && offer.port == key.1) {
@@ -137,12 +152,14 @@ impl Draft {
 
     pub fn add_attributes(&mut self, rdata: &[u8]) {
         self.named_attributes = true;
+        self.named_types.insert(Rtype::TXT);
         for string in attributes::strings(rdata) {
             self.ignored.extend(attributes::merge(&mut self.member.attributes, string).err());
         }
     }
 
     pub fn delete_at_own_name(&mut self, rtype: Option<Rtype>) {
+        self.named_types.extend(rtype);
         if rtype.is_none() {
             self.member.services.clear();
         }
@@ -162,7 +179,13 @@ impl Draft {
     }
 
     pub fn delete_address(&mut self, ip: Option<IpAddr>) {
+        self.named_types.extend(ip.map(address_type));
         self.member.addresses.retain(|address| Some(address.ip) != ip);
+    }
+
+    /// Whether nothing is left that a member lives by: an address, or for one elsewhere a service.
+    fn is_nobody(&self) -> bool {
+        if self.is_elsewhere { self.member.services.is_empty() } else { self.member.addresses.is_empty() }
     }
 
     /// Join, heartbeat, change, leave, or nothing.
@@ -173,12 +196,11 @@ impl Draft {
         registration: &Registration,
         ignored: &mut Vec<Ignored>,
     ) -> Result<Option<Verdict>, Refusal> {
-        let leaves = self.member.addresses.is_empty() || (self.names_any() && registration.lease_ms == 0);
+        let leaves = self.is_nobody() || (self.names_any() && registration.lease_ms == 0);
         if self.before.is_none() {
             // A join has to be right in everything; LEASE 0 for a member that is not there asks for nothing.
             if leaves {
-                let is_refused =
-                    self.names_any() && registration.lease_ms > 0 && self.member.addresses.is_empty();
+                let is_refused = self.names_any() && registration.lease_ms > 0 && self.is_nobody();
                 let pool = pool.as_ref().into();
                 return match (is_refused, self.named_services.is_empty(), self.named_addresses.is_empty()) {
                     (true, false, true) => Err(Refusal::NoAddress { pool, name }),
@@ -200,8 +222,10 @@ impl Draft {
         if self.before.as_ref().is_some_and(|(before, _)| **before == self.member && !self.names_any()) {
             return Ok(None);
         }
+        let key_lease_ms =
+            if self.names_any() || leaves { registration.key_lease_ms } else { self.member.key_lease_ms };
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
-        Ok(Some(Verdict { pool, name, keep }))
+        Ok(Some(Verdict { pool, name, keep, key_lease_ms }))
     }
 
     /// The member with its records' ends: those that the message names live for the lease from now on, all others keep
@@ -211,7 +235,7 @@ impl Draft {
         if !self.names_any() {
             return (self.member, old_ends_ms);
         }
-        let new_ends_ms = registration.now_ms + u64::from(registration.lease_ms);
+        let new_ends_ms = lease_end_ms(registration.now_ms, registration.lease_ms);
         let is_whole = self.named_addresses.is_empty() && self.named_services.is_empty();
         let end_of = |is_named: bool, lapses_ms: u64| {
             if is_named || is_whole { new_ends_ms } else { lapses_ms.min(old_ends_ms) }
@@ -236,6 +260,7 @@ impl Draft {
             }
         }
         self.member.lease_ms = registration.lease_ms;
+        self.member.key_lease_ms = registration.key_lease_ms;
         self.member.heard_run = registration.run;
         (self.member, lease_ends_ms)
     }
@@ -270,6 +295,10 @@ impl Srv {
 
 pub(super) fn ips(member: &Member) -> Vec<IpAddr> {
     member.addresses.iter().map(|address| address.ip).collect()
+}
+
+fn address_type(ip: IpAddr) -> Rtype {
+    if ip.is_ipv4() { Rtype::A } else { Rtype::AAAA }
 }
 
 /// The address in A or AAAA rdata.

@@ -5,9 +5,59 @@ use crate::wire::{
     Class, Edns, HEADER_LEN, Header, LeaseOption, RawRecord, Rtype, WireError, expand_rdata, lower,
     name_in_message, read_record,
 };
+use crate::zone::is_below;
 
-/// Most records in the update section of one message. A member needs a handful; a host's whole set fits.
-const RECORDS_MAX: usize = 1024;
+/// One record of the prerequisite section, as the condition that it states (RFC 2136 section 2.4). Names are in lower-case
+/// wire form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Prerequisite {
+    /// The RRset exists.
+    RrsetExists {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+    },
+    /// The RRset has this record, and the others that the section gives for it, and no other.
+    RrsetHas {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+        /// Uncompressed rdata.
+        rdata: Vec<u8>,
+    },
+    /// The RRset does not exist.
+    NoRrset {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+    },
+    /// The name has records.
+    NameInUse {
+        /// The name.
+        name: Box<[u8]>,
+    },
+    /// The name has none.
+    NameNotInUse {
+        /// The name.
+        name: Box<[u8]>,
+    },
+}
+
+impl Prerequisite {
+    /// The name that it is about.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            Prerequisite::RrsetExists { name, .. }
+            | Prerequisite::RrsetHas { name, .. }
+            | Prerequisite::NoRrset { name, .. }
+            | Prerequisite::NameInUse { name }
+            | Prerequisite::NameNotInUse { name } => name,
+        }
+    }
+}
 
 /// One record of the update section, as what it asks for (RFC 2136 section 2.5). Names are in lower-case wire form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +113,17 @@ impl Command {
 pub(super) struct Outline {
     /// ZNAME in lower-case wire form.
     pub zone: Box<[u8]>,
-    prerequisites: u16,
+    /// ZCLASS.
+    pub class: Class,
+    prerequisites: Vec<RawRecord>,
     updates: Vec<RawRecord>,
     /// The OPT record, if there was one.
     pub edns: Option<Edns>,
 }
 
 impl Outline {
-    /// Reads all sections; `header` is the message's. The zone section must hold one SOA (RFC 2136 section 3.1.1).
+    /// Reads all sections; `header` is the message's. The zone section must hold one SOA (RFC 2136 section 3.1.1). No section
+    /// has a limit of its own: 64 KB, the most that a message has, hold under 6,000 records.
     pub fn read(message: &[u8], header: &Header) -> Result<Self, Refusal> {
         let [zones, prerequisites, updates, additionals] = header.counts;
         if zones != 1 {
@@ -78,22 +131,20 @@ impl Outline {
         }
         let (zone, fixed) = name_in_message(message, HEADER_LEN)?;
         let zone_end = fixed + 4;
-        let type_and_class = message.get(fixed..zone_end).ok_or(WireError::Short { at: fixed })?;
-        if type_and_class != [0, 6, 0, 1] {
+        let &[t0, t1, c0, c1] = message.get(fixed..zone_end).ok_or(WireError::Short { at: fixed })? else {
+            return Err(Refusal::ZoneSection);
+        };
+        if Rtype::from_int(u16::from_be_bytes([t0, t1])) != Rtype::SOA {
             return Err(Refusal::ZoneSection);
         }
-        if usize::from(updates) > RECORDS_MAX {
-            return Err(Refusal::TooManyRecords { records: updates, most: RECORDS_MAX });
-        }
+        let class = Class::from_int(u16::from_be_bytes([c0, c1]));
         let mut at = zone_end;
         let mut next = || -> Result<RawRecord, WireError> {
             let record = read_record(message, at)?;
             at = record.end();
             Ok(record)
         };
-        for _ in 0..prerequisites {
-            next()?;
-        }
+        let prerequisites = (0..prerequisites).map(|_| next()).collect::<Result<Vec<_>, _>>()?;
         let updates = (0..updates).map(|_| next()).collect::<Result<Vec<_>, _>>()?;
         let mut edns = None;
         for _ in 0..additionals {
@@ -105,7 +156,7 @@ impl Outline {
         if at != message.len() {
             return Err(WireError::Trailing { octets: message.len() - at }.into());
         }
-        Ok(Outline { zone: lower(zone.as_slice()), prerequisites, updates, edns })
+        Ok(Outline { zone: lower(zone.as_slice()), class, prerequisites, updates, edns })
     }
 
     /// The lease that the client asks for (RFC 9664).
@@ -113,11 +164,39 @@ impl Outline {
         Ok(self.edns.as_ref().map_or(Ok(None), |edns| edns.lease(message))?)
     }
 
+    /// The prerequisite section as conditions, none of them judged yet.
+    pub fn prerequisites(&self, message: &[u8]) -> Result<Vec<Prerequisite>, Refusal> {
+        self.prerequisites.iter().map(|record| self.prerequisite(message, record)).collect()
+    }
+
+    /// RFC 2136 section 3.2.
+    fn prerequisite(&self, message: &[u8], record: &RawRecord) -> Result<Prerequisite, Refusal> {
+        let (name, _) = name_in_message(message, record.start)?;
+        let name = lower(name.as_slice());
+        let (rtype, class) = (record.rtype, record.class);
+        let bad = Err(Refusal::BadPrerequisite { name: name.clone(), rtype, class });
+        let is_bare = record.rdata.is_empty();
+        if record.ttl != 0 || is_meta(rtype) {
+            return bad;
+        }
+        if !is_below(&name, &self.zone) {
+            return Err(Refusal::NotZone { name });
+        }
+        match class {
+            Class::ANY | Class::NONE if !is_bare => bad,
+            Class::ANY if rtype == Rtype::ANY => Ok(Prerequisite::NameInUse { name }),
+            Class::ANY => Ok(Prerequisite::RrsetExists { name, rtype }),
+            Class::NONE if rtype == Rtype::ANY => Ok(Prerequisite::NameNotInUse { name }),
+            Class::NONE => Ok(Prerequisite::NoRrset { name, rtype }),
+            Class::IN if rtype != Rtype::ANY => {
+                Ok(Prerequisite::RrsetHas { name, rtype, rdata: expand_rdata(message, record)? })
+            }
+            _ => bad,
+        }
+    }
+
     /// The update section as commands. Every record is read and judged before any has an effect.
     pub fn commands(&self, message: &[u8]) -> Result<Vec<Command>, Refusal> {
-        if self.prerequisites > 0 {
-            return Err(Refusal::Prerequisites);
-        }
         self.updates.iter().map(|record| self.command(message, record)).collect()
     }
 
@@ -125,7 +204,7 @@ impl Outline {
     fn command(&self, message: &[u8], record: &RawRecord) -> Result<Command, Refusal> {
         let (name, _) = name_in_message(message, record.start)?;
         let name = lower(name.as_slice());
-        if !super::names::is_below(&name, &self.zone) {
+        if !is_below(&name, &self.zone) {
             return Err(Refusal::NotZone { name });
         }
         let rtype = record.rtype;

@@ -1,9 +1,11 @@
 //! What a name in an UPDATE is to membership.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::membership::{MemberName, PoolHandle};
-use crate::zone::Publisher;
+use crate::membership::{ELSEWHERE, MemberName, PoolHandle};
+use crate::wire::{Rtype, label_text, name_text};
+use crate::zone::{Publisher, is_below};
 
 /// A name, classified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,25 +25,66 @@ pub(super) enum Target {
 /// Classifies a name in lower-case wire form that lies in the publisher's zone.
 ///
 /// A declared pool may have any number of labels. Where the zone lets registrations make pools, a pool is one label below
-/// the zone, and only the names of a member or a service make one.
-pub(super) fn classify(publisher: &Publisher, name: &[u8]) -> Target {
+/// the zone: one that is known, or one of `making`, which the message makes.
+pub(super) fn classify(publisher: &Publisher, making: &BTreeSet<PoolHandle>, name: &[u8]) -> Target {
     let apex = publisher.zone().apex();
     let mut pool = name;
     while pool.len() > apex.len() {
-        if publisher.is_declared(pool) {
+        if publisher.pool(pool).is_some() || making.contains(pool) {
             return in_pool(pool, name);
         }
         let Some((_, rest)) = split_label(pool) else { break };
-        if publisher.pool(pool).is_some() || publisher.may_create(pool) {
-            let target = in_pool(pool, name);
-            let is_known = publisher.pool(pool).is_some();
-            if is_known || matches!(target, Target::Member(..) | Target::Service(..)) {
-                return target;
-            }
-        }
         pool = rest;
     }
     Target::Elsewhere
+}
+
+impl Target {
+    /// The pool that the name is at or below.
+    pub fn pool(&self) -> Option<&PoolHandle> {
+        match self {
+            Target::Pool(pool)
+            | Target::Member(pool, _)
+            | Target::Service(pool, _)
+            | Target::InPool(pool) => Some(pool),
+            Target::Elsewhere => None,
+        }
+    }
+}
+
+/// Whether any label of a name is an asterisk: it would be a wildcard, or make one exist (RFC 4592 section 2.2.2).
+pub(super) fn has_asterisk(mut name: &[u8]) -> bool {
+    while let Some((label, rest)) = split_label(name) {
+        if label == b"*" {
+            return true;
+        }
+        name = rest;
+    }
+    false
+}
+
+/// What a name would be if the label next below the zone were a pool, where a registration may make it one.
+pub(super) fn potential(publisher: &Publisher, name: &[u8]) -> Option<Target> {
+    let apex = publisher.zone().apex();
+    let mut pool = name;
+    while let Some((_, rest)) = split_label(pool).filter(|(_, rest)| rest.len() > apex.len()) {
+        pool = rest;
+    }
+    let target = in_pool(pool, name);
+    let may_make = matches!(target, Target::Member(..) | Target::Service(..));
+    (may_make && publisher.pool(pool).is_none() && publisher.may_create(pool)).then_some(target)
+}
+
+/// The pool that the first address or service at this name would make, if it is one that a registration may make.
+pub(super) fn pool_to_make(publisher: &Publisher, name: &[u8], rtype: Rtype) -> Option<PoolHandle> {
+    if !matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::SRV) {
+        return None;
+    }
+    match potential(publisher, name)? {
+        Target::Member(pool, _) if rtype != Rtype::SRV => Some(pool),
+        Target::Service(pool, _) if rtype == Rtype::SRV => Some(pool),
+        _ => None,
+    }
 }
 
 fn in_pool(pool: &[u8], name: &[u8]) -> Target {
@@ -59,19 +102,42 @@ fn in_pool(pool: &[u8], name: &[u8]) -> Target {
     }
 }
 
-/// Whether a label can name a member: services begin with an underscore, `all` is everybody, and `*` would be a wildcard
-/// (RFC 4592).
+/// Whether a label can name a member: services begin with an underscore, `all` is everybody, `*` would be a wildcard (RFC
+/// 4592), and members elsewhere are told apart by an octet 0.
 fn may_be_member(label: &[u8]) -> bool {
-    label.first() != Some(&b'_') && label != b"all" && label != b"*"
+    let is_special = |&first: &u8| first == b'_' || first == ELSEWHERE;
+    !label.first().is_some_and(is_special) && label != b"all" && label != b"*"
 }
 
-/// The member of `pool` that a SRV target names, if it is one.
+/// The member that a SRV target of `pool` names: one of its own by its label; a target elsewhere is itself a member, known by
+/// its whole name behind [`ELSEWHERE`], with which no label of a member begins. `None` for names below the pool that are no
+/// member's, the pool's own, and the root, which says that there is no service (RFC 2782).
 pub(super) fn member_of(pool: &[u8], target: &[u8]) -> Option<MemberName> {
+    if !is_below(target, pool) {
+        return (target.len() > 1).then(|| [&[ELSEWHERE], target].concat().into());
+    }
     let labels = target.strip_suffix(pool)?;
     match split_label(labels)? {
         (label, []) if may_be_member(label) => Some(label.into()),
         _ => None,
     }
+}
+
+/// The target elsewhere that a member is known by, in wire form.
+pub(super) fn target_of(member: &[u8]) -> Option<&[u8]> {
+    member.strip_prefix(&[ELSEWHERE])
+}
+
+/// A member's name for people: its label, or the target that it is known by.
+pub fn member_text(member: &[u8]) -> String {
+    target_of(member).map_or_else(|| label_text(member), name_text)
+}
+
+/// A target as grants spell it: absolute, without the closing dot.
+pub(super) fn target_text(target: &[u8]) -> String {
+    let mut text = name_text(target);
+    text.pop();
+    text
 }
 
 /// The name of a member that is known by its address: the address with dashes, a valid host name in either family.
@@ -90,16 +156,6 @@ fn split_label(name: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     rest.split_at_checked(usize::from(len))
-}
-
-/// Whether `name` is `above` or lies below it.
-pub(super) fn is_below(name: &[u8], above: &[u8]) -> bool {
-    let mut rest = name;
-    while rest.len() > above.len() {
-        let Some((_, after)) = split_label(rest) else { return false };
-        rest = after;
-    }
-    rest == above
 }
 
 #[cfg(test)]
@@ -126,9 +182,11 @@ mod tests {
 
     #[test]
     fn a_suffix_is_not_a_parent() {
-        assert!(is_below(b"\x01a\x01b\x00", b"\x01b\x00"));
-        assert!(!is_below(b"\x03a\x01b\x00", b"\x01b\x00"));
-        assert_eq!(member_of(b"\x01b\x00", b"\x03a\x01b\x00"), None);
+        let elsewhere = b"\x00\x03a\x01b\x00";
+        assert_eq!(member_of(b"\x01b\x00", b"\x03a\x01b\x00"), Some(Box::from(*elsewhere)));
+        assert_eq!(target_of(elsewhere).map(target_text).as_deref(), Some("a\\001b"));
+        assert_eq!(member_of(b"\x01b\x00", b"\x01b\x00"), None, "the pool itself");
+        assert_eq!(member_of(b"\x01b\x00", b"\x00"), None);
         assert_eq!(member_of(b"\x01b\x00", b"\x02m1\x01b\x00"), Some(Box::from(*b"m1")));
     }
 

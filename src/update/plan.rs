@@ -7,21 +7,47 @@ use std::sync::Arc;
 
 use super::draft::{Draft, Ignored, Registration, Srv, Verdict, address, ips};
 use super::message::Command;
-use super::names::{Target, address_label, classify};
-use super::{Refusal, Sent, attributes};
-use crate::membership::{Member, MemberName, PoolHandle, Roll};
-use crate::security::{Grant, Grants};
-use crate::wire::{LeaseOption, Rtype, name_text};
-use crate::zone::Publisher;
+use super::names::{
+    Target, address_label, classify, has_asterisk, pool_to_make, potential, target_of, target_text,
+};
+use super::ordinary::{Granted, NameDraft};
+use super::{Refusal, attributes};
+use crate::membership::{
+    FOREVER_MS, KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, LeaseRules, Member, MemberName, PoolHandle, Roll,
+};
+use crate::security::{Asked, Grant, GrantedLease, Grants, Place, Sent};
+use crate::wire::{LeaseOption, Rtype, WireError, name_text};
+use crate::zone::{NameChange, Publisher, is_of_signed_zone, pool_needs};
 
 /// What a message comes to, once all of it is allowed.
 pub(super) struct Plan {
     pub verdicts: Vec<Verdict>,
-    /// How long those whom the message is about, and who stay, will be members, milliseconds; the least of all. `None` if
-    /// nobody stays.
-    pub lease_ms: Option<u64>,
+    /// Names whose ordinary records it changes.
+    pub names: Vec<NameChange>,
+    /// How long what the message is about stays, the least of all.
+    pub left: Left,
+    /// What the message's KEY-LEASE came to, seconds.
+    pub key_lease_s: Option<u32>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
     pub ignored: Vec<Ignored>,
+}
+
+/// How long something stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Left {
+    /// So many milliseconds.
+    Ms(u64),
+    /// Until it is deleted.
+    Permanent,
+    /// There is nothing that stays.
+    Nothing,
+}
+
+impl Left {
+    /// Until a moment, monotonic milliseconds.
+    fn until(ends_ms: u64, now_ms: u64) -> Left {
+        if ends_ms >= FOREVER_MS { Left::Permanent } else { Left::Ms(ends_ms.saturating_sub(now_ms)) }
+    }
 }
 
 /// Members that one message may have looked at for deletions of shared names and for members known by their addresses: some
@@ -47,20 +73,30 @@ pub(super) struct Drafts<'a> {
     sent: &'a Sent,
     terms: Terms,
     drafts: BTreeMap<PoolHandle, BTreeMap<MemberName, Draft>>,
+    /// Names with ordinary records that the message is about.
+    names: BTreeMap<Box<[u8]>, NameDraft>,
+    /// Pools that its first member makes.
+    making: BTreeSet<PoolHandle>,
     looked_at: usize,
     /// Pools of which every member was looked at.
     searched: BTreeSet<PoolHandle>,
 }
 
 impl<'a> Drafts<'a> {
-    /// No drafts yet.
+    /// No drafts yet, of a message that will have these commands applied.
     pub fn new(
         publisher: &'a Publisher,
         roll: &'a Roll,
         grants: &'a Grants,
         sent: &'a Sent,
         terms: Terms,
+        commands: &[Command],
     ) -> Self {
+        let making = commands.iter().filter_map(|command| match command {
+            Command::Add { name, rtype, .. } => pool_to_make(publisher, name, *rtype),
+            _ => None,
+        });
+        let making = making.collect();
         Drafts {
             publisher,
             roll,
@@ -68,6 +104,8 @@ impl<'a> Drafts<'a> {
             sent,
             terms,
             drafts: BTreeMap::new(),
+            names: BTreeMap::new(),
+            making,
             looked_at: 0,
             searched: BTreeSet::new(),
         }
@@ -79,20 +117,10 @@ impl<'a> Drafts<'a> {
         drafts.entry(name).or_insert_with_key(|name| Draft::of(roll, &pool, name, now_ms))
     }
 
-    /// Whether anything that the message is judged by has a change that is not published yet, and may be taken back.
-    pub fn touch(&self, unpublished: &BTreeMap<PoolHandle, BTreeSet<MemberName>>) -> bool {
-        let is_pending = |(pool, drafts): (&PoolHandle, &BTreeMap<MemberName, Draft>)| {
-            unpublished.get(pool).is_some_and(|names| drafts.keys().any(|name| names.contains(name)))
-        };
-        self.drafts.iter().any(is_pending) || self.searched.iter().any(|pool| unpublished.contains_key(pool))
-    }
-
-    /// The grant under which the sender may do something to a member that has these addresses. One that covers them all
-    /// comes first; an address that stands already and is in no grant does not keep its member from leaving.
-    fn grant(&self, text: &str, addresses: &[IpAddr], named: &[IpAddr]) -> Result<&'a Grant, Refusal> {
-        let Sent { sender, source } = self.sent;
-        let all = self.grants.find(sender, *source, text, addresses);
-        Ok(all.or_else(|_| self.grants.find(sender, *source, text, named))?)
+    /// A grant for the pool, whose members have these addresses.
+    fn grant(&self, text: &str, addresses: &[IpAddr]) -> Result<&'a Grant, Refusal> {
+        let asked = Asked { place: Place::Pool(text), types: &[], addresses, targets: &[] };
+        Ok(self.grants.find(self.sent, &asked)?)
     }
 
     /// Members of a pool as they stand after the records before this one: those on the roll, and those drafted.
@@ -133,14 +161,12 @@ impl<'a> Drafts<'a> {
     /// Members of a pool that the sender owns, for deletions of what several members share.
     fn own_members(&mut self, pool: &PoolHandle) -> Result<Vec<MemberName>, Refusal> {
         let text = self.pool_text(pool);
-        let owner = self.owner(self.grant(&text, &[], &[])?);
+        let owner = self.owner(self.grant(&text, &[])?);
         let is_own = |drafts: &Self, member: &Member| {
             // Drafted just now by the sender, or owned under the pool's first grant, or under one for its addresses.
             member.owner.is_empty()
                 || member.owner == owner
-                || drafts
-                    .grant(&text, &ips(member), &[])
-                    .is_ok_and(|grant| drafts.owner(grant) == member.owner)
+                || drafts.grant(&text, &ips(member)).is_ok_and(|grant| drafts.owner(grant) == member.owner)
         };
         self.look(pool, is_own, usize::MAX)
     }
@@ -173,12 +199,25 @@ impl<'a> Drafts<'a> {
 
     /// Tries one record on the drafts.
     pub fn apply(&mut self, command: &Command) -> Result<(), Refusal> {
-        let target = classify(self.publisher, command.name());
+        let target = match classify(self.publisher, &self.making, command.name()) {
+            Target::Elsewhere if !matches!(command, Command::Add { .. }) => self.would_be(command.name()),
+            target => target,
+        };
         match command {
             Command::Add { name, rtype, ttl_s, rdata } => self.add(target, name, *rtype, *ttl_s, rdata),
-            Command::DeleteRrset { name, rtype } => self.delete_rrset(target, name, Some(*rtype)),
-            Command::DeleteName { name } => self.delete_rrset(target, name, None),
+            Command::DeleteRrset { name, rtype } => self.delete_rrset(target, name, *rtype),
+            Command::DeleteName { name } => self.delete_name(target, name),
             Command::DeleteRecord { name, rtype, rdata } => self.delete_record(target, name, *rtype, rdata),
+        }
+    }
+
+    /// What the name of a deletion would be in a pool that is not known: who left, and whose pool was forgotten since, may
+    /// leave again.
+    fn would_be(&self, name: &[u8]) -> Target {
+        let has_records = || !NameDraft::of(self.publisher, name, self.terms.now_ms).is_empty();
+        match potential(self.publisher, name) {
+            Some(target) if !self.names.contains_key(name) && !has_records() => target,
+            _ => Target::Elsewhere,
         }
     }
 
@@ -190,59 +229,122 @@ impl<'a> Drafts<'a> {
         ttl_s: u32,
         rdata: &[u8],
     ) -> Result<(), Refusal> {
-        let refused = || Refusal::NotMembership { name: name.into(), rtype };
-        if let Some(ip) = address(rdata).filter(|ip| rtype == Rtype::AAAA && ip.to_canonical() != *ip) {
+        let address = address(rdata).filter(|_| matches!(rtype, Rtype::A | Rtype::AAAA));
+        if let Some(ip) = address.filter(|ip| ip.to_canonical() != *ip) {
             return Err(Refusal::Mapped { name: name.into(), ip });
         }
-        match (target, rtype) {
-            (Target::Member(pool, member), Rtype::A | Rtype::AAAA) => {
-                let ip = address(rdata).ok_or_else(refused)?;
-                self.draft(pool, member).add_address(ip, ttl_s)
-            }
-            (Target::Pool(pool), Rtype::A | Rtype::AAAA) if self.publisher.is_declared(&pool) => {
-                let ip = address(rdata).ok_or_else(refused)?;
+        match (target, rtype, address) {
+            (Target::Member(pool, member), _, Some(ip)) => self.draft(pool, member).add_address(ip, ttl_s),
+            (Target::Pool(pool), _, Some(ip)) if self.publisher.is_declared(&pool) => {
                 let member = self.member_at(&pool, ip)?;
                 self.draft(pool, member).add_address(ip, ttl_s)
             }
-            (Target::Member(pool, member), Rtype::TXT) => {
+            (Target::Member(pool, member), Rtype::TXT, _) => {
                 self.draft(pool, member).add_attributes(rdata);
                 Ok(())
             }
-            (Target::Service(pool, service), Rtype::SRV) => {
-                let srv = Srv::read(rdata).ok_or_else(refused)?;
+            (Target::Service(pool, service), Rtype::SRV, _) => {
+                let srv = Srv::read(rdata).ok_or(WireError::BadRdata { at: 0, rtype })?;
                 let member = srv.member(&pool)?;
                 self.draft(pool, member).add_service(service, &srv)
             }
-            _ => Err(refused()),
+            (target, ..) => {
+                self.judge_ordinary(target.pool(), name, rtype)?;
+                let publisher = self.publisher;
+                self.name(name).add(publisher, rtype, ttl_s, rdata)
+            }
         }
     }
 
-    /// Deletes an RRset, or with `rtype` `None` all of them. What several members share loses the sender's part only.
-    fn delete_rrset(&mut self, target: Target, name: &[u8], rtype: Option<Rtype>) -> Result<(), Refusal> {
+    /// Whether an ordinary record of this type may stand at this name at all.
+    fn judge_ordinary(&self, pool: Option<&PoolHandle>, name: &[u8], rtype: Rtype) -> Result<(), Refusal> {
+        if let Some(pool) = pool
+            && pool_needs(name.strip_suffix(pool.as_ref()).unwrap_or_default(), rtype)
+        {
+            return Err(Refusal::InTheWay { name: name.into(), rtype, pool: pool.as_ref().into() });
+        }
+        let is_apex = name == self.publisher.zone().apex();
+        let what = match rtype {
+            _ if has_asterisk(name) => "wildcards",
+            Rtype::NS if !is_apex => "delegations",
+            Rtype::DNAME => "DNAME",
+            _ if is_of_signed_zone(rtype) => "signed zones",
+            _ => return Ok(()),
+        };
+        Err(Refusal::NotServed { name: name.into(), rtype, what })
+    }
+
+    /// The draft of a name's ordinary records.
+    fn name(&mut self, name: &[u8]) -> &mut NameDraft {
+        let (publisher, now_ms) = (self.publisher, self.terms.now_ms);
+        self.names.entry(name.into()).or_insert_with(|| NameDraft::of(publisher, name, now_ms))
+    }
+
+    /// The same for a deletion. Where a pool has its names, ordinary records are looked at only if there are any: whoever
+    /// takes a member away need not be granted names that have nothing to do with it.
+    fn name_to_delete(&mut self, target: &Target, name: &[u8]) -> Option<&mut NameDraft> {
+        let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
+        let is_drafted = self.names.contains_key(name);
+        if is_pools && !is_drafted && NameDraft::of(self.publisher, name, self.terms.now_ms).is_empty() {
+            return None;
+        }
+        Some(self.name(name))
+    }
+
+    /// Deletes an RRset. What several members share loses the sender's part only.
+    fn delete_rrset(&mut self, target: Target, name: &[u8], rtype: Rtype) -> Result<(), Refusal> {
+        let labels = target.pool().and_then(|pool| name.strip_suffix(pool.as_ref()));
+        if labels.is_some_and(|labels| pool_needs(labels, rtype)) {
+            return self.delete_membership(target, Some(rtype));
+        }
+        if let Some(draft) = self.name_to_delete(&target, name) {
+            draft.delete_rrset(rtype);
+            return Ok(());
+        }
+        self.delete_nothing(target)
+    }
+
+    /// Deletes all RRsets of a name: what membership has there, and the ordinary ones as far as the sender may.
+    fn delete_name(&mut self, target: Target, name: &[u8]) -> Result<(), Refusal> {
+        let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
+        if let Some(types) = self.name_to_delete(&target, name).map(|draft| draft.deletable())
+            && (!is_pools || self.may_change(name, &types, &[]).is_ok())
+        {
+            let draft = self.name(name);
+            draft.types.extend(types);
+            draft.delete_name();
+        }
+        self.delete_membership(target, None)
+    }
+
+    /// Deletes what membership shows at a name, of one type or of all.
+    fn delete_membership(&mut self, target: Target, rtype: Option<Rtype>) -> Result<(), Refusal> {
         match target {
-            Target::Member(pool, member) => {
-                self.draft(pool, member).delete_at_own_name(rtype);
-                Ok(())
-            }
+            Target::Member(pool, member) => self.draft(pool, member).delete_at_own_name(rtype),
             Target::Pool(pool) => {
                 for member in self.own_members(&pool)? {
                     self.draft(pool.clone(), member).delete_addresses(rtype);
                 }
-                Ok(())
             }
-            Target::Service(pool, service) => {
-                if matches!(rtype, None | Some(Rtype::SRV)) {
-                    for member in self.own_members(&pool)? {
-                        let draft = self.draft(pool.clone(), member);
-                        draft.member.services.retain(|offer| offer.service != service);
-                    }
+            Target::Service(pool, service) if matches!(rtype, None | Some(Rtype::SRV)) => {
+                for member in self.own_members(&pool)? {
+                    let draft = self.draft(pool.clone(), member);
+                    draft.member.services.retain(|offer| offer.service != service);
                 }
-                Ok(())
             }
-            Target::InPool(_) | Target::Elsewhere => {
-                Err(Refusal::NotMembership { name: name.into(), rtype: rtype.unwrap_or(Rtype::ANY) })
-            }
+            Target::Service(..) | Target::InPool(_) | Target::Elsewhere => {}
         }
+        Ok(())
+    }
+
+    /// A deletion of what is not there does nothing, and takes a grant like one that does.
+    fn delete_nothing(&mut self, target: Target) -> Result<(), Refusal> {
+        match target {
+            Target::Member(pool, member) => _ = self.draft(pool, member),
+            Target::Pool(pool) | Target::Service(pool, _) => _ = self.grant(&self.pool_text(&pool), &[])?,
+            Target::InPool(_) | Target::Elsewhere => {}
+        }
+        Ok(())
     }
 
     /// Deletes one record. A SRV is known by its service, port and target; its priority and weight do not matter.
@@ -269,21 +371,72 @@ impl<'a> Drafts<'a> {
                     .for_each(|string| attributes::remove(&mut draft.member.attributes, string));
             }
             (Target::Service(pool, service), Rtype::SRV) => {
-                let refused = || Refusal::NotMembership { name: name.into(), rtype };
-                let srv = Srv::read(rdata).ok_or_else(refused)?;
+                let srv = Srv::read(rdata).ok_or(WireError::BadRdata { at: 0, rtype })?;
                 let member = srv.member(&pool)?;
                 let services = &mut self.draft(pool, member).member.services;
                 services.retain(|offer| offer.service != service || offer.port != srv.port);
             }
-            _ => return Err(Refusal::NotMembership { name: name.into(), rtype }),
+            (target, _) => {
+                if let Some(draft) = self.name_to_delete(&target, name) {
+                    draft.delete_record(rtype, rdata);
+                } else {
+                    self.delete_nothing(target)?;
+                }
+            }
         }
         Ok(())
     }
 
+    /// The grant under which the sender may change ordinary records.
+    fn may_change(&self, name: &[u8], types: &[Rtype], addresses: &[IpAddr]) -> Result<&'a Grant, Refusal> {
+        let text = match name == self.publisher.zone().apex() {
+            true => "@".to_owned(),
+            false => self.pool_text(name),
+        };
+        let asked = Asked { place: Place::Name(&text), types, addresses, targets: &[] };
+        Ok(self.grants.find(self.sent, &asked)?)
+    }
+
+    /// Judges the drafts of ordinary records.
+    fn finish_names(&mut self, plan: &mut Plan) -> Result<(), Refusal> {
+        for (name, draft) in std::mem::take(&mut self.names) {
+            let (types, addresses): (Vec<_>, Vec<_>) =
+                (draft.types.iter().copied().collect(), draft.addresses.iter().copied().collect());
+            let grant = self.may_change(&name, &types, &addresses)?;
+            let (change, left) = draft.finish(&self.granted(grant));
+            plan.names.extend(change);
+            plan.left = plan.left.min(left);
+        }
+        Ok(())
+    }
+
+    /// How long ordinary records stay: as long as the message asks for, within what pools of the zone may have; else for the
+    /// grant's lease; else until they are deleted.
+    fn granted(&self, grant: &Grant) -> Granted {
+        let leases = &self.publisher.settings().defaults.leases;
+        let clamped = |wish_s: u32| match wish_s {
+            0 => 0,
+            wish_s => leases.grant(Some(u64::from(wish_s) * 1000)),
+        };
+        let asked_ms = self.terms.wish.map(|wish| clamped(wish.lease_s));
+        let lease_ms = match grant.lease {
+            GrantedLease::None => None,
+            GrantedLease::Pools => asked_ms,
+            GrantedLease::Seconds(seconds) => asked_ms.or(Some(clamped(seconds))),
+        };
+        let key_lease_ms = lease_ms.map(|lease_ms| self.key_lease_ms(lease_ms));
+        let Terms { run, now_ms, .. } = self.terms;
+        Granted { lease_ms, key_lease_ms, run, now_ms }
+    }
+
     /// Judges what stands at the end: all of it is allowed, or nothing is done.
     pub fn finish(mut self) -> Result<Plan, Refusal> {
-        let mut plan = Plan { verdicts: Vec::new(), lease_ms: None, ignored: Vec::new() };
+        let (verdicts, names, ignored) = (Vec::new(), Vec::new(), Vec::new());
+        let key_lease_s = self.terms.wish.and_then(|wish| wish.key_lease_s);
+        let key_lease_s = key_lease_s.map(|seconds| seconds.min(KEY_LEASE_MS_MAX / 1000));
+        let mut plan = Plan { verdicts, names, left: Left::Nothing, key_lease_s, ignored };
         self.check_services()?;
+        self.finish_names(&mut plan)?;
         for (pool, drafts) in std::mem::take(&mut self.drafts) {
             let text = self.pool_text(&pool);
             for (name, draft) in drafts {
@@ -293,8 +446,8 @@ impl<'a> Drafts<'a> {
                     None => before,
                     Some(verdict) => verdict.keep.as_ref().map(|(member, ends_ms)| member.ends_ms(*ends_ms)),
                 };
-                let left_ms = ends_ms.map(|ends_ms| ends_ms.saturating_sub(self.terms.now_ms));
-                plan.lease_ms = plan.lease_ms.into_iter().chain(left_ms).min();
+                let left = ends_ms.map(|ends_ms| Left::until(ends_ms, self.terms.now_ms));
+                plan.left = plan.left.min(left.unwrap_or(Left::Nothing));
                 plan.verdicts.extend(verdict);
             }
         }
@@ -310,28 +463,100 @@ impl<'a> Drafts<'a> {
         ignored: &mut Vec<Ignored>,
     ) -> Result<Option<Verdict>, Refusal> {
         draft.forget_what_fell();
+        let grant = self.grant_for(text, &name, &draft)?;
+        let Terms { now_ms, run, .. } = self.terms;
+        let owner = self.owner(grant);
+        let held_by = match &draft.before {
+            Some((before, _)) => Some((before.owner.clone(), None)),
+            None => {
+                let absence = self.roll.absence(pool, &name, now_ms);
+                let absence = absence.filter(|absence| absence.keeps_name(now_ms) && draft.names_any());
+                absence.map(|absence| (absence.owner.clone(), Some(absence.name_ends_ms)))
+            }
+        };
+        if let Some((holder, kept_until_ms)) = held_by.filter(|(holder, _)| *holder != owner && !grant.admin)
+        {
+            let pool = pool.as_ref().into();
+            return Err(match kept_until_ms {
+                None => Refusal::NotOwner { pool, name, owner: holder },
+                Some(ends_ms) => {
+                    let left_s = ends_ms.saturating_sub(now_ms).div_ceil(1000);
+                    Refusal::Kept { pool, name, owner: holder, left_s }
+                }
+            });
+        }
+        let lease_ms = self.lease_ms(pool, grant);
+        let key_lease_ms = self.key_lease_ms(match lease_ms {
+            // Who leaves for good keeps the name as long as who leaves with a lease.
+            LEASE_FOREVER_MS => self.leases(pool).default_ms,
+            lease_ms => lease_ms,
+        });
+        let registration = Registration { owner, lease_ms, key_lease_ms, run, now_ms };
+        draft.judge(PoolHandle::clone(pool), name, &registration, ignored)
+    }
+
+    fn leases(&self, pool: &PoolHandle) -> &LeaseRules {
+        let settings = self.publisher.pool(pool).map_or(&self.publisher.settings().defaults, Arc::as_ref);
+        &settings.leases
+    }
+
+    /// The lease of a pool's members: what the message asks for, else the grant's, else the pool's.
+    fn lease_ms(&self, pool: &PoolHandle, grant: &Grant) -> u32 {
+        let granted_s = match grant.lease {
+            GrantedLease::Seconds(seconds) => Some(seconds),
+            GrantedLease::Pools | GrantedLease::None => None,
+        };
+        let wish_s = self.terms.wish.map(|wish| wish.lease_s).or(granted_s);
+        match (wish_s, grant.lease) {
+            (Some(0), _) => 0,
+            (_, GrantedLease::None) => LEASE_FOREVER_MS,
+            _ => self.leases(pool).grant(wish_s.map(|seconds| u64::from(seconds) * 1000)),
+        }
+    }
+
+    /// How long a name is kept for its owner: for KEY-LEASE, without one for the lease.
+    fn key_lease_ms(&self, lease_ms: u32) -> u32 {
+        let asked_s = self.terms.wish.and_then(|wish| wish.key_lease_s);
+        asked_s.map_or(lease_ms, |seconds| seconds.saturating_mul(1000)).min(KEY_LEASE_MS_MAX)
+    }
+
+    /// The grant under which the sender may do to a member what it would. One that covers all that stands at the end comes
+    /// first; an address that stands already and is in no grant does not keep its member from leaving.
+    fn grant_for(&self, text: &str, name: &MemberName, draft: &Draft) -> Result<&'a Grant, Refusal> {
         let stands_at = match &draft.before {
             Some((before, _)) if draft.member.addresses.is_empty() => ips(before),
             _ => ips(&draft.member),
         };
-        let grant = self.grant(text, &stands_at, &draft.named_addresses)?;
-        let owner = self.owner(grant);
-        if let Some((before, _)) = &draft.before
-            && before.owner != owner
-            && !grant.admin
-        {
-            let owner = before.owner.clone();
-            return Err(Refusal::NotOwner { pool: pool.as_ref().into(), name, owner });
-        }
-        let Terms { now_ms, wish, run } = self.terms;
-        let settings = self.publisher.pool(pool).map_or(&self.publisher.settings().defaults, Arc::as_ref);
-        let wish_s = wish.map(|wish| wish.lease_s).or(grant.lease_s);
-        let lease_ms = match wish_s {
-            Some(0) => 0,
-            _ => settings.leases.grant(wish_s.map(|seconds| u64::from(seconds) * 1000)),
-        };
-        let registration = Registration { owner, lease_ms, run, now_ms };
-        draft.judge(PoolHandle::clone(pool), name, &registration, ignored)
+        let targets: Vec<String> = target_of(name).map(target_text).into_iter().collect();
+        let types: Vec<Rtype> = draft.named_types.iter().copied().collect();
+        let asked =
+            |addresses| Asked { place: Place::Pool(text), types: &types, addresses, targets: &targets };
+        let all = self.grants.find(self.sent, &asked(&stands_at));
+        Ok(all.or_else(|refusal| match self.grants.find(self.sent, &asked(&draft.named_addresses)) {
+            // Where a key is shared, the address is all that tells whose member it is.
+            Ok(grant) if grant.own_address => Err(refusal),
+            found => found,
+        })?)
+    }
+
+    /// Every member that is drafted.
+    pub fn members(&self) -> impl Iterator<Item = (&PoolHandle, &MemberName)> {
+        self.drafts.iter().flat_map(|(pool, drafts)| drafts.keys().map(move |name| (pool, name)))
+    }
+
+    /// Every pool of which all members were looked at.
+    pub fn searched(&self) -> impl Iterator<Item = &PoolHandle> {
+        self.searched.iter()
+    }
+
+    /// Every pool that the message would make.
+    pub fn making(&self) -> impl Iterator<Item = &PoolHandle> {
+        self.making.iter()
+    }
+
+    /// Every name whose ordinary records are drafted.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.keys().map(AsRef::as_ref)
     }
 
     /// A pool offers so many services and no more. Only a message that brings one which the pool does not know is looked at.

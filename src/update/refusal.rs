@@ -1,11 +1,13 @@
 //! Why an UPDATE was refused: one reason, one RCODE, one text for the log and for the client.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::attributes::BadAttribute;
+use super::names::member_text;
 use crate::security;
 use crate::wire::tsig::TsigFailure;
-use crate::wire::{Class, ExtendedError, Rcode, Rtype, WireError, label_text, name_text};
+use crate::wire::{Class, ExtendedError, Rcode, Rtype, WireError, name_text};
 
 /// Why nothing of a message was done.
 #[derive(Debug, thiserror::Error)]
@@ -13,17 +15,9 @@ pub enum Refusal {
     /// The octets could not be read.
     #[error("malformed: {0}")]
     Wire(#[from] WireError),
-    /// The zone section is not one SOA of class IN (RFC 2136 section 3.1.1).
-    #[error("the zone section must be one record of type SOA, class IN")]
+    /// The zone section is not one SOA (RFC 2136 section 3.1.1).
+    #[error("the zone section must be one record of type SOA")]
     ZoneSection,
-    /// More records than one message may have.
-    #[error("{records} records in one message; the most are {most}: split it")]
-    TooManyRecords {
-        /// How many there were.
-        records: u16,
-        /// The limit.
-        most: usize,
-    },
     /// A record that is neither an addition nor a deletion (RFC 2136 section 3.4.1).
     #[error("{} {rtype} of class {class} is neither an addition nor a deletion", name_text(name))]
     BadUpdateRecord {
@@ -41,10 +35,13 @@ pub enum Refusal {
         version: u8,
     },
     /// A zone that is not ours (RFC 2136 section 3.1.2).
-    #[error("not authoritative for zone {}", name_text(zone))]
+    #[error("not authoritative for zone {}{}", name_text(zone),
+        if *class == Class::IN { String::new() } else { format!(" of class {class}") })]
     NotAuth {
         /// ZNAME.
         zone: Box<[u8]>,
+        /// ZCLASS.
+        class: Class,
     },
     /// An owner outside the zone (RFC 2136 section 3.4.1.3).
     #[error("{} is not in the zone", name_text(name))]
@@ -61,7 +58,7 @@ pub enum Refusal {
     /// The member is somebody else's.
     #[error(
         "{} of pool {} belongs to {owner}; only {owner} or an admin grant may change it",
-        label_text(name),
+        member_text(name),
         name_text(pool)
     )]
     NotOwner {
@@ -72,8 +69,24 @@ pub enum Refusal {
         /// Who registered it.
         owner: Box<str>,
     },
+    /// The member is gone, and its name is still kept for its owner (RFC 9664 section 4.1).
+    #[error(
+        "{} of pool {} is kept for {owner} for another {left_s} s; only {owner} or an admin grant may take it before",
+        member_text(name),
+        name_text(pool)
+    )]
+    Kept {
+        /// The pool.
+        pool: Box<[u8]>,
+        /// The member.
+        name: Box<[u8]>,
+        /// Whose it was.
+        owner: Box<str>,
+        /// For how long, seconds.
+        left_s: u64,
+    },
     /// A heartbeat with attributes alone for a member that is not there.
-    #[error("{} is not a member of {}: register again, with its address", label_text(name), name_text(pool))]
+    #[error("{} is not a member of {}: register again, with its address", member_text(name), name_text(pool))]
     NotRegistered {
         /// The pool.
         pool: Box<[u8]>,
@@ -83,7 +96,7 @@ pub enum Refusal {
     /// A SRV for a member without an address.
     #[error(
         "{} of pool {} has no address: add its A or AAAA in the same message",
-        label_text(name),
+        member_text(name),
         name_text(pool)
     )]
     NoAddress {
@@ -111,23 +124,93 @@ pub enum Refusal {
         /// The address.
         ip: IpAddr,
     },
-    /// A record that makes nobody a member.
+    /// A record where a pool has its members', services' and its own, or that would lead elsewhere from there.
     #[error(
-        "{} {rtype} is neither a member's address or attributes nor a pool's SRV; only these can be registered",
-        name_text(name)
+        "{} {rtype} stands in the way of pool {}: its addresses and services are its members', and nothing there may lead \
+         elsewhere; name a member one label below it",
+        name_text(name),
+        name_text(pool)
     )]
-    NotMembership {
+    InTheWay {
         /// Owner.
         name: Box<[u8]>,
         /// Type.
         rtype: Rtype,
+        /// The pool.
+        pool: Box<[u8]>,
     },
-    /// Prerequisites (RFC 2136 section 2.4).
-    #[error("prerequisites are not supported; heartbeats need none")]
-    Prerequisites,
+    /// A record that this version could not serve right.
+    #[error("{} {rtype}: this version serves no {what}", name_text(name))]
+    NotServed {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+        /// What it would be.
+        what: &'static str,
+    },
+    /// A record of the prerequisite section that states no condition (RFC 2136 section 3.2).
+    #[error("prerequisite {} {rtype} of class {class} states no condition", name_text(name))]
+    BadPrerequisite {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+        /// Class.
+        class: Class,
+    },
+    /// A prerequisite that does not hold (RFC 2136 section 3.2).
+    #[error("prerequisite not met: {}{} {condition}", name_text(name), if *rtype == Rtype::ANY { String::new() } else { format!(" {rtype}") })]
+    Unmet {
+        /// The name.
+        name: Box<[u8]>,
+        /// The type; ANY for the name as a whole.
+        rtype: Rtype,
+        /// What does not hold.
+        condition: Condition,
+    },
     /// A limit of this server.
     #[error("{0}")]
     Limit(String),
+}
+
+/// What a prerequisite states (RFC 2136 section 2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The name has records.
+    InUse,
+    /// The name has none.
+    NotInUse,
+    /// The RRset exists.
+    Exists,
+    /// The RRset does not exist.
+    Absent,
+    /// The RRset has exactly the records given.
+    Equals,
+}
+
+impl Condition {
+    /// What it is answered with when it does not hold.
+    fn rcode(self) -> Rcode {
+        match self {
+            Condition::InUse => Rcode::NXDOMAIN,
+            Condition::NotInUse => Rcode::YXDOMAIN,
+            Condition::Exists | Condition::Equals => Rcode::NXRRSET,
+            Condition::Absent => Rcode::YXRRSET,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Condition::InUse => "is in use",
+            Condition::NotInUse => "is not in use",
+            Condition::Exists => "exists",
+            Condition::Absent => "does not exist",
+            Condition::Equals => "has just the records given",
+        })
+    }
 }
 
 impl From<security::Refusal> for Refusal {
@@ -148,22 +231,24 @@ impl Refusal {
         match self {
             Refusal::Wire(_)
             | Refusal::ZoneSection
-            | Refusal::TooManyRecords { .. }
+            | Refusal::BadPrerequisite { .. }
             | Refusal::BadUpdateRecord { .. } => Rcode::FORMERR,
             // BADVERS is 16: its lower four bits are 0, the OPT record has the others.
             Refusal::EdnsVersion { .. } => Rcode::NOERROR,
             Refusal::NotAuth { .. } => Rcode::NOTAUTH,
             Refusal::NotZone { .. } => Rcode::NOTZONE,
             Refusal::Tsig(failure) => failure.rcode(),
-            Refusal::Prerequisites => Rcode::NOTIMP,
+            Refusal::Unmet { condition, .. } => condition.rcode(),
             Refusal::Grant(_)
             | Refusal::NotOwner { .. }
+            | Refusal::Kept { .. }
             | Refusal::NotRegistered { .. }
             | Refusal::NoAddress { .. }
             | Refusal::SrvTarget { .. }
             | Refusal::Attribute(_)
             | Refusal::Mapped { .. }
-            | Refusal::NotMembership { .. }
+            | Refusal::InTheWay { .. }
+            | Refusal::NotServed { .. }
             | Refusal::Limit(_) => Rcode::REFUSED,
         }
     }

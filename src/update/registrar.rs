@@ -1,21 +1,23 @@
 //! The registrar: owns the roll and the zones' writing sides, and judges every message that is not a plain question.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::draft::Verdict;
-use super::message::Outline;
+use super::message::{Command, Outline, Prerequisite};
+use super::pending::Pending;
 use super::plan::{Drafts, Plan, Terms};
 use super::reply::{ReplyPlan, Signature};
-use super::{Ignored, Refusal};
-use crate::membership::{Cause, Change, Member, MemberName, PoolHandle, Roll};
-use crate::query::{self, Context, Outcome, Scratch, Transport};
-use crate::security::{Grants, Keyring, Sender};
-use crate::wire::tsig::{self, TsigRecord};
-use crate::wire::{Header, NameHasher, Opcode, Question, WireError};
+use super::{Ignored, Refusal, prerequisites};
+use crate::change::Change;
+use crate::membership::{Absence, Leaving, MemberName, PoolHandle, Registered, Roll, Signed, lease_end_ms};
+use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use crate::security::{Cookies, Grants, Keyring, Sender, Sent};
+use crate::wire::tsig::{self, TsigFailure, TsigRecord};
+use crate::wire::{Class, Header, Name, NameHasher, Opcode, Question, WireError};
 use crate::zone::file::ZoneRecords;
-use crate::zone::{Publisher, RotorIds, ZoneSet, ZoneSettings};
+use crate::zone::{Dynamics, NameChange, Publisher, RotorIds, Source, ZoneSet, ZoneSettings, is_below};
 
 /// How often pools that nobody uses are looked for, milliseconds.
 const FORGET_EVERY_MS: u64 = 60_000;
@@ -46,15 +48,6 @@ pub struct Clock {
     pub wall_s: u64,
 }
 
-/// Who sent a message, and from where.
-#[derive(Clone)]
-pub struct Sent {
-    /// The key that signed it, if one did.
-    pub sender: Sender,
-    /// The source address.
-    pub source: IpAddr,
-}
-
 /// What became of a message.
 pub struct Handled {
     /// The key whose signature was right; `None` if there was none, or a wrong one.
@@ -63,12 +56,14 @@ pub struct Handled {
     pub changes: Vec<Change>,
     /// Why it was refused, in words.
     pub refusal: Option<String>,
+    /// Whether that is its signature.
+    pub is_unverified: bool,
     /// Attributes that were wrong in a heartbeat, and ignored.
     pub ignored: Vec<Ignored>,
     /// The reply; `None` if the message deserves none.
     pub reply: Option<ReplyPlan>,
-    /// Nothing was done, because the message is about a member with a change that is not published yet: it is to be handed in
-    /// again after the next [`Registrar::publish`].
+    /// Nothing was done, because the message depends on a change that is not published yet: it is to be handed in again after
+    /// the next [`Registrar::publish`].
     pub waits: bool,
 }
 
@@ -79,6 +74,8 @@ pub struct Limits {
     pub members: usize,
     /// Pools in all zones, the declared ones included.
     pub pools: usize,
+    /// Ordinary records in all zones by which what is served differs from the zone files.
+    pub records: usize,
 }
 
 /// A zone to serve.
@@ -93,6 +90,22 @@ pub struct ZoneInput {
     pub serial: u32,
 }
 
+/// What a registrar begins with.
+pub struct Setup {
+    /// The zones.
+    pub zones: Vec<ZoneInput>,
+    /// What UPDATE has made of their names, as the store has it.
+    pub dynamics: Dynamics,
+    /// The server's keys.
+    pub keyring: Keyring,
+    /// Its cookies, which those who answer share.
+    pub cookies: Arc<Cookies>,
+    /// How much it holds.
+    pub limits: Limits,
+    /// The server's run as the store counts it.
+    pub run: u32,
+}
+
 /// The writing side of a server.
 pub struct Registrar {
     /// Longest apex first.
@@ -101,34 +114,34 @@ pub struct Registrar {
     roll: Roll,
     rotors: RotorIds,
     keyring: Keyring,
+    cookies: Arc<Cookies>,
     run: u32,
     question: Question,
     scratch: Scratch,
     forget_at_ms: u64,
     pools_max: usize,
-    /// Members with a change since the last publication: each changes once, then is published, then may change again.
-    unpublished: BTreeMap<PoolHandle, BTreeSet<MemberName>>,
+    records: usize,
+    records_max: usize,
+    /// What has a change since the last publication: each changes once, then is published, then may change again.
+    pending: Pending,
+    /// The newest message that changed ordinary records, by the key that signed it. As many as there are keys.
+    key_floors: HashMap<Name, Signed>,
     /// Pools whose changes were taken back since the last publication.
     undone: BTreeSet<PoolHandle>,
 }
 
 impl Registrar {
-    /// Publishes the zones for the first time. `run` is the server's run as the store counts it.
-    pub fn new(
-        zones: Vec<ZoneInput>,
-        keyring: Keyring,
-        limits: Limits,
-        run: u32,
-        now_ms: u64,
-        seed: u64,
-    ) -> Result<Self, WireError> {
+    /// Publishes the zones for the first time.
+    pub fn new(setup: Setup, now_ms: u64, seed: u64) -> Result<Self, WireError> {
+        let Setup { zones, dynamics, keyring, cookies, limits, run } = setup;
         let hasher = NameHasher::default();
         let roll = Roll::new(limits.members, now_ms);
         let mut rotors = RotorIds::default();
         let mut built = Vec::with_capacity(zones.len());
         for zone in zones {
             let ZoneInput { settings, records, grants, serial } = zone;
-            let publisher = Publisher::build(settings, &records, serial, &hasher, &roll, &mut rotors)?;
+            let source = Source { records: &records, dynamics: &dynamics, serial };
+            let publisher = Publisher::build(settings, source, &hasher, &roll, &mut rotors)?;
             built.push((publisher, grants));
         }
         built.sort_by_key(|(publisher, _)| std::cmp::Reverse(publisher.zone().apex().len()));
@@ -140,12 +153,16 @@ impl Registrar {
             roll,
             rotors,
             keyring,
+            cookies,
             run,
             question: Question::default(),
             scratch: Scratch::new(0, seed),
             forget_at_ms: now_ms + FORGET_EVERY_MS,
             pools_max: limits.pools,
-            unpublished: BTreeMap::new(),
+            records: dynamics.iter().map(|(_, dynamic)| dynamic.len()).sum(),
+            records_max: limits.records,
+            pending: Pending::default(),
+            key_floors: HashMap::new(),
             undone: BTreeSet::new(),
         })
     }
@@ -153,6 +170,11 @@ impl Registrar {
     /// The zones, for those who answer.
     pub fn published(&self) -> &Arc<ZoneSet> {
         &self.published
+    }
+
+    /// The cookies, for those who answer.
+    pub fn cookies(&self) -> &Arc<Cookies> {
+        &self.cookies
     }
 
     /// Members in all pools.
@@ -167,14 +189,13 @@ impl Registrar {
         zones.map(|zone| (zone.apex().into(), zone.serial().wrapping_add(SERIALS_RESERVED))).collect()
     }
 
-    /// Brings a member back that the store held, with the grace that it has left. `None` if no zone has its pool any more,
-    /// or the server is full. The change is to be published; it is not durable.
+    /// Brings a member back that the store held. `None` if no zone has its pool any more, or the server is full. The change
+    /// is to be published; it is not durable.
     pub fn restore(
         &mut self,
         pool: &PoolHandle,
         name: &[u8],
-        member: Member,
-        grace_ms: u32,
+        registered: Registered,
         now_ms: u64,
     ) -> Option<Change> {
         let at = self.zone_of(pool)?;
@@ -184,11 +205,28 @@ impl Registrar {
             return None;
         }
         publisher.claim(pool, &mut self.rotors, now_ms);
-        self.roll.put(pool, name, member, now_ms + u64::from(grace_ms), true).ok()
+        self.roll.put(pool, name, registered, now_ms).ok().map(Change::Member)
+    }
+
+    /// Keeps what the store held of a member that is gone, also where no zone has its pool now: it ends by itself.
+    pub fn restore_absence(&mut self, pool: &PoolHandle, name: &MemberName, absence: Absence) {
+        self.roll.put_absence(pool, name, absence);
+    }
+
+    /// The floor of a key's changes of ordinary records, as the store held it.
+    pub fn restore_key_floor(&mut self, key: &Name, floor: Signed) {
+        if self.keyring.get(key).is_some() {
+            self.key_floors.insert(key.clone(), floor);
+        }
+    }
+
+    /// What a clean stop leaves to be stored: the floors that heartbeats have raised.
+    pub fn unstored_floors(&self) -> Vec<Change> {
+        self.roll.unstored_floors().into_iter().map(Change::Member).collect()
     }
 
     fn zone_of(&self, name: &[u8]) -> Option<usize> {
-        self.zones.iter().position(|(publisher, _)| super::names::is_below(name, publisher.zone().apex()))
+        self.zones.iter().position(|(publisher, _)| is_below(name, publisher.zone().apex()))
     }
 
     /// Judges one message and applies it to the roll.
@@ -197,6 +235,7 @@ impl Registrar {
             key: None,
             changes: Vec::new(),
             refusal: None,
+            is_unverified: false,
             ignored: Vec::new(),
             reply: None,
             waits: false,
@@ -205,39 +244,62 @@ impl Registrar {
             return handled;
         };
         let mut plan = ReplyPlan::new(header, request);
-        let result = self.authenticate(request, clock).and_then(|(sent, signature)| {
+        let has_cookie = self.take_cookie(request, clock, &mut plan);
+        let result = self.authenticate(request, clock, has_cookie).and_then(|(sent, signature)| {
             if let Sender::Key(key) = &sent.sender {
                 handled.key = Some(Arc::clone(key));
             }
             plan.tsig = signature;
             match header.opcode() {
                 Opcode::QUERY => self.answer_signed(request, clock, &mut plan),
-                _ => self.update(request, &sent, &mut plan, &mut handled),
+                _ => self.update(request, clock, &sent, &mut plan, &mut handled),
             }
         });
         if let Err(refusal) = result {
             handled.refusal = Some(refusal.to_string());
+            handled.is_unverified = matches!(refusal, Refusal::Tsig(_));
             plan.refuse(refusal);
         }
         handled.reply = Some(plan);
         handled
     }
 
-    /// RFC 8945 section 5.2.
-    fn authenticate(&self, request: &Request<'_>, clock: Clock) -> Result<(Sent, Signature), Refusal> {
-        let source = request.source;
+    /// Gives a cookie for a cookie (RFC 7873 section 5.2). Whether the request's was ours: then its source is not forged.
+    fn take_cookie(&self, request: &Request<'_>, clock: Clock, plan: &mut ReplyPlan) -> bool {
+        let edns = plan.edns.as_ref().filter(|edns| edns.version == 0);
+        // One of a wrong length is refused with all else that cannot be read.
+        let cookie = edns.and_then(|edns| edns.cookie(request.message).ok().flatten());
+        let (Some(cookie), Some(opt)) = (cookie, &mut plan.opt) else { return false };
+        // Modulo 2^32, as cookies have it.
+        let now_s = clock.wall_s as u32;
+        opt.cookie = Some(self.cookies.answer(&cookie, request.source, now_s));
+        self.cookies.check(&cookie, request.source, now_s)
+    }
+
+    /// RFC 8945 section 5.2, and for who does not sign, what proves its address.
+    fn authenticate(
+        &self,
+        request: &Request<'_>,
+        clock: Clock,
+        has_cookie: bool,
+    ) -> Result<(Sent, Signature), Refusal> {
+        let source = request.source.to_canonical();
+        let is_proven = request.transport == Transport::Tcp || source.is_loopback() || has_cookie;
         let Some(record) = TsigRecord::find(request.message)? else {
-            return Ok((Sent { sender: Sender::Unsigned, source }, Signature::None));
+            return Ok((Sent { sender: Sender::Unsigned, source, is_proven }, Signature::None));
         };
         let key = self.keyring.get(&record.key_name);
         let signer = tsig::verify(request.message, &record, key, clock.wall_s)?;
         let sender = Sender::Key(Arc::clone(signer.key()));
-        Ok((Sent { sender, source }, Signature::Signer(Box::new(signer))))
+        Ok((Sent { sender, source, is_proven }, Signature::Signer(Box::new(signer))))
     }
 
+    /// RFC 2136 section 3, in its order; but that who may do nothing at all here is told so first, and learns nothing of
+    /// what is in the zone (section 3.3 leaves the place open).
     fn update(
         &mut self,
         request: &Request<'_>,
+        clock: Clock,
         sent: &Sent,
         plan: &mut ReplyPlan,
         handled: &mut Handled,
@@ -248,49 +310,108 @@ impl Registrar {
         {
             return Err(Refusal::EdnsVersion { version });
         }
-        let is_it = |publisher: &Publisher| *publisher.zone().apex() == *outline.zone;
-        let found = self.zones.iter().enumerate().find(|(_, (publisher, _))| is_it(publisher));
-        let Some((at, (publisher, grants))) = found else {
-            return Err(Refusal::NotAuth { zone: outline.zone });
+        let is_it =
+            |publisher: &Publisher| outline.class == Class::IN && *publisher.zone().apex() == *outline.zone;
+        let found = self.zones.iter().position(|(publisher, _)| is_it(publisher));
+        let Some((at, (publisher, grants))) = found.and_then(|at| Some((at, self.zones.get(at)?))) else {
+            return Err(Refusal::NotAuth { zone: outline.zone, class: outline.class });
         };
-        grants.admit(&sent.sender, sent.source)?;
-        let wish = outline.lease(message)?;
-        let commands = outline.commands(message)?;
-        // A name that lies in the zone may lie in one below it that is served here too.
-        if let Some(stray) = commands.iter().find(|command| self.zone_of(command.name()) != Some(at)) {
-            return Err(Refusal::NotZone { name: stray.name().into() });
+        grants.admit(sent)?;
+        if let Some(edns) = &outline.edns {
+            edns.cookie(message)?;
         }
+        let wish = outline.lease(message)?;
+        let prerequisites = outline.prerequisites(message)?;
+        let commands = outline.commands(message);
+        if self.pending.has_any_of(&prerequisites, commands.as_deref().unwrap_or_default()) {
+            handled.waits = true;
+            return Ok(());
+        }
+        let prerequisite_names = prerequisites.iter().map(Prerequisite::name);
+        self.check_in_zone(at, prerequisite_names)?;
+        let contents = publisher.zone().contents(self.roll.leases(), request.received_ms);
+        prerequisites::judge(&prerequisites, &contents, self.published.hasher())?;
+        let commands = commands?;
+        self.check_in_zone(at, commands.iter().map(Command::name))?;
+
         let terms = Terms { now_ms: request.received_ms, wish, run: self.run };
-        let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms);
+        let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms, &commands);
         let applied = commands.iter().try_for_each(|command| drafts.apply(command));
-        if drafts.touch(&self.unpublished) {
+        if self.pending.touches(&drafts) {
             handled.waits = true;
             return Ok(());
         }
         applied?;
-        let Plan { verdicts, lease_ms, ignored } = drafts.finish()?;
-        if let Err(refusal) = self.check_limits(at, &verdicts) {
+        let change = drafts.finish()?;
+        let signed = plan.signed();
+        self.check_replay(&change, sent, signed, plan, clock)?;
+        if let Err(refusal) = self.check_limits(at, &change) {
             // What counts may be about to be taken back.
-            handled.waits = !self.unpublished.is_empty();
+            handled.waits = !self.pending.is_empty();
             return if handled.waits { Ok(()) } else { Err(refusal) };
         }
         if let Some(asked) = wish {
-            // Always acknowledged (RFC 9664); 0 where no lease runs on.
-            let lease_s = lease_ms.map_or(0, |lease_ms| (lease_ms / 1000).max(1));
-            plan.grant(asked, u32::try_from(lease_s).unwrap_or(u32::MAX));
+            plan.grant(asked, &change);
         }
-        handled.ignored = ignored;
-        self.carry_out(at, verdicts, request.received_ms, &mut handled.changes)?;
-        for change in &handled.changes {
-            self.unpublished.entry(Arc::clone(&change.pool)).or_default().insert(change.name.clone());
-        }
+        handled.changes.extend(self.carry_out(
+            at,
+            change,
+            signed,
+            request.received_ms,
+            &mut handled.ignored,
+        )?);
+        self.raise_key_floor(sent, signed, &mut handled.changes);
+        handled.changes.iter().for_each(|change| self.pending.insert(change));
         Ok(())
     }
 
-    /// Whether the server has room for everybody who joins, and for their pools.
-    fn check_limits(&self, at: usize, verdicts: &[Verdict]) -> Result<(), Refusal> {
+    /// Remembers the newest signed message of a key that changed ordinary records.
+    fn raise_key_floor(&mut self, sent: &Sent, signed: Option<Signed>, changes: &mut [Change]) {
+        let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) else { return };
+        for change in changes {
+            if let Change::Name(change) = change {
+                let floor = self.key_floors.entry(key.name().clone()).or_insert(signed);
+                *floor = signed.and(Some(*floor));
+                change.signed = Some((key.name().clone(), *floor));
+            }
+        }
+    }
+
+    /// A name that lies in the zone may lie in one below it that is served here too.
+    fn check_in_zone<'n>(&self, at: usize, mut names: impl Iterator<Item = &'n [u8]>) -> Result<(), Refusal> {
+        match names.find(|name| self.zone_of(name) != Some(at)) {
+            Some(name) => Err(Refusal::NotZone { name: name.into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A message that was signed before the newest one that was accepted for a member, or for other names by its key, is a
+    /// replay (RFC 8945 section 5.2.3). The same message again is a retry, and does no harm.
+    fn check_replay(
+        &self,
+        plan: &Plan,
+        sent: &Sent,
+        signed: Option<Signed>,
+        reply: &ReplyPlan,
+        clock: Clock,
+    ) -> Result<(), Refusal> {
+        let (Some(signed), Sender::Key(key), Some(signer)) = (signed, &sent.sender, reply.signer()) else {
+            return Ok(());
+        };
+        let of_members =
+            plan.verdicts.iter().map(|verdict| self.roll.floor_s(&verdict.pool, &verdict.name, clock.now_ms));
+        let of_names = self.key_floors.get(key.name()).filter(|_| !plan.names.is_empty());
+        let newest_s = of_members.chain(of_names.map(|floor| floor.at_s)).max().unwrap_or(0);
+        if signed.at_s >= newest_s {
+            return Ok(());
+        }
+        Err(TsigFailure::replayed(signer.clone(), newest_s, clock.wall_s).into())
+    }
+
+    /// Whether the server has room for everybody who joins, for their pools, and for ordinary records.
+    fn check_limits(&self, at: usize, plan: &Plan) -> Result<(), Refusal> {
         let full = |full: String| Refusal::Limit(full);
-        let joins = verdicts.iter().filter(|verdict| verdict.keep.is_some());
+        let joins = plan.verdicts.iter().filter(|verdict| verdict.keep.is_some());
         let joins = joins.filter(|verdict| self.roll.find(&verdict.pool, &verdict.name).is_none());
         let (mut joining, mut pools) = (0, BTreeSet::new());
         for verdict in joins {
@@ -310,6 +431,13 @@ impl Registrar {
             let text = "pools; raise `limits.pools` in rollcall.toml";
             return Err(full(format!("the server holds its limit of {most} {text}")));
         }
+        let growth: isize = plan.names.iter().map(NameChange::growth).sum();
+        let records = self.records.saturating_add_signed(self.pending.growth()).saturating_add_signed(growth);
+        if growth > 0 && records > self.records_max {
+            let most = self.records_max;
+            let text = "ordinary records beside the zone files; raise `limits.records` in rollcall.toml";
+            return Err(full(format!("the server holds its limit of {most} {text}")));
+        }
         Ok(())
     }
 
@@ -317,24 +445,33 @@ impl Registrar {
     fn carry_out(
         &mut self,
         at: usize,
-        verdicts: Vec<Verdict>,
+        plan: Plan,
+        signed: Option<Signed>,
         now_ms: u64,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), Refusal> {
-        for Verdict { pool, name, keep } in verdicts {
-            changes.extend(self.roll.settle(&pool, &name, now_ms));
+        ignored: &mut Vec<Ignored>,
+    ) -> Result<Vec<Change>, Refusal> {
+        ignored.extend(plan.ignored);
+        let mut changes = Vec::new();
+        for Verdict { pool, name, keep, key_lease_ms } in plan.verdicts {
+            changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
+            let name_ends_ms = lease_end_ms(now_ms, key_lease_ms);
             match keep {
-                None => changes.extend(self.roll.remove(&pool, &name, Cause::Deregistered)),
+                None => {
+                    let leaving = Leaving { name_ends_ms, signed };
+                    changes.extend(self.roll.remove(&pool, &name, leaving, now_ms).map(Change::Member));
+                }
                 Some((member, ends_ms)) => {
                     if let Some((publisher, _)) = self.zones.get_mut(at) {
                         publisher.claim(&pool, &mut self.rotors, now_ms);
                     }
-                    let put = self.roll.put(&pool, &name, member, ends_ms, false);
-                    changes.push(put.map_err(|full| Refusal::Limit(full.to_string()))?);
+                    let registered = Registered { member, ends_ms, name_ends_ms, signed, restored: false };
+                    let put = self.roll.put(&pool, &name, registered, now_ms);
+                    changes.push(Change::Member(put.map_err(|full| Refusal::Limit(full.to_string()))?));
                 }
             }
         }
-        Ok(())
+        changes.extend(plan.names.into_iter().map(Change::Name));
+        Ok(changes)
     }
 
     /// Answers a signed question: as if it were not, but with room for the TSIG.
@@ -356,7 +493,10 @@ impl Registrar {
         let reading = query::read(&self.published, &unsigned, &mut self.question);
         let reserved = plan.tsig.len();
         let (transport, now_ms) = (request.transport, clock.now_ms);
-        let context = Context { zones: &self.published, transport, now_ms, reserved };
+        // Modulo 2^32, as cookies have it.
+        let terms =
+            CookieTerms { cookies: &self.cookies, client: request.source, now_s: clock.wall_s as u32 };
+        let context = Context { zones: &self.published, transport, now_ms, reserved, cookie: Some(terms) };
         let mut out = vec![0; usize::from(u16::MAX)];
         let outcome =
             query::answer(&context, &self.question, reading, &unsigned, &mut self.scratch, &mut out);
@@ -381,39 +521,71 @@ impl Registrar {
                 publisher.forget_empty(&mut self.rotors, now_ms);
             }
         }
-        self.roll.expire(now_ms, limit)
+        let (changes, mut looked_at) = self.roll.expire(now_ms, limit);
+        let mut changes: Vec<Change> = changes.into_iter().map(Change::Member).collect();
+        for (publisher, _) in &self.zones {
+            let lapsed = publisher.lapse(now_ms, limit.saturating_sub(looked_at));
+            looked_at += lapsed.len();
+            changes.extend(lapsed.into_iter().map(Change::Name));
+        }
+        (changes, looked_at)
     }
 
-    /// Makes changes visible: the view of each pool that they reshape, the ends of their leases, and each zone's serial, once.
+    /// Makes changes visible: the view of each pool that they reshape, the ends of their leases, the ordinary records of
+    /// names, and each zone's serial, once.
     pub fn publish(&mut self, changes: &[Change], now_ms: u64) -> Result<(), WireError> {
-        self.unpublished.clear();
-        changes.iter().for_each(|change| self.roll.move_lease(change));
+        self.pending = Pending::default();
         let mut reshaped = std::mem::take(&mut self.undone);
-        reshaped
-            .extend(changes.iter().filter(|change| change.reshapes()).map(|change| Arc::clone(&change.pool)));
-        let visible: BTreeSet<usize> = changes
-            .iter()
-            .filter(|change| change.is_visible())
-            .filter_map(|change| self.zone_of(&change.pool))
-            .collect();
-        for pool in &reshaped {
-            let at = self.zone_of(pool);
-            if let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) {
-                publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)?;
+        let mut visible = BTreeSet::new();
+        for change in changes {
+            visible.extend(change.is_visible().then(|| self.zone_of(change.zone_name())).flatten());
+            if let Change::Member(change) = change {
+                self.roll.move_lease(change);
+                reshaped.extend(change.reshapes().then(|| Arc::clone(&change.pool)));
             }
         }
-        // The views are in place: the leases of those who left may end, and their slots be used again.
-        changes.iter().for_each(|change| self.roll.release(change));
+        // First the serial, for a SOA that came by UPDATE may set it later still.
         for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
             publisher.bump_serial();
+        }
+        for pool in &reshaped {
+            self.publish_pool(pool, now_ms)?;
+        }
+        for change in changes {
+            match change {
+                // The views are in place: the leases of those who left may end, and their slots be used again.
+                Change::Member(change) => self.roll.release(change),
+                Change::Name(change) => self.publish_name(change, now_ms)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_pool(&mut self, pool: &PoolHandle, now_ms: u64) -> Result<(), WireError> {
+        let at = self.zone_of(pool);
+        let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
+        publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)
+    }
+
+    fn publish_name(&mut self, change: &NameChange, now_ms: u64) -> Result<(), WireError> {
+        self.records = self.records.saturating_add_signed(change.growth());
+        let at = self.zone_of(&change.name);
+        let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
+        if publisher.publish_name(change)? {
+            publisher.publish(&change.name, &self.roll, &mut self.rotors, now_ms)?;
         }
         Ok(())
     }
 
     /// Takes changes back that could not be stored; they come in the order in which they happened, and are not published.
     pub fn undo(&mut self, changes: &[&Change]) {
-        changes.iter().rev().for_each(|change| self.roll.undo(change));
-        // A pool that was claimed for a join is given up again with the next publication.
-        self.undone.extend(changes.iter().map(|change| Arc::clone(&change.pool)));
+        for change in changes.iter().rev() {
+            // Of ordinary records nothing has been done before they are published.
+            if let Change::Member(change) = change {
+                self.roll.undo(change);
+                // A pool that was claimed for a join is given up again with the next publication.
+                self.undone.insert(Arc::clone(&change.pool));
+            }
+        }
     }
 }

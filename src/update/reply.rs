@@ -1,6 +1,8 @@
 //! The response to what the registrar handled, built when it is known whether the change was committed.
 
+use super::plan::{Left, Plan};
 use super::{Refusal, Request};
+use crate::membership::Signed;
 use crate::query::Transport;
 use crate::wire::tsig::{Signer, TsigFailure};
 use crate::wire::{
@@ -16,6 +18,8 @@ pub struct ReplyPlan {
     /// Octets that the client takes.
     size: usize,
     pub(super) rcode: Rcode,
+    /// The request's OPT record, if it could be read.
+    pub(super) edns: Option<Edns>,
     /// The OPT record, if the request had one.
     pub(super) opt: Option<OptRecord>,
     pub(super) tsig: Signature,
@@ -65,7 +69,8 @@ impl ReplyPlan {
             section: section.to_vec(),
             size,
             rcode: Rcode::NOERROR,
-            opt: edns.map(|edns| OptRecord { dnssec_ok: edns.dnssec_ok, ..OptRecord::default() }),
+            opt: edns.as_ref().map(|edns| OptRecord { dnssec_ok: edns.dnssec_ok, ..OptRecord::default() }),
+            edns,
             tsig: Signature::None,
             answer: None,
             is_truncated: false,
@@ -77,8 +82,14 @@ impl ReplyPlan {
         self.rcode = refusal.rcode();
         if let Some(opt) = &mut self.opt {
             opt.error = Some(refusal.extended_error());
-            if matches!(refusal, Refusal::EdnsVersion { .. }) {
-                opt.extended_rcode = OptRecord::BADVERS;
+            match &refusal {
+                Refusal::EdnsVersion { .. } => opt.extended_rcode = OptRecord::BADVERS,
+                // Whoever sends cookies gets one here, and comes again with it (RFC 7873 section 5.2.3).
+                Refusal::Grant(grant) if grant.asks_for_proof() && opt.cookie.is_some() => {
+                    opt.extended_rcode = OptRecord::BADCOOKIE;
+                    self.rcode = OptRecord::BADCOOKIE_RCODE;
+                }
+                _ => {}
             }
         }
         if let Refusal::Tsig(failure) = refusal {
@@ -86,12 +97,31 @@ impl ReplyPlan {
         }
     }
 
-    /// Returns a granted lease (RFC 9664 section 5), in the size that was asked for. The name is its owner's for the lease
-    /// and no longer, so KEY-LEASE is the lease.
-    pub(super) fn grant(&mut self, asked: LeaseOption, lease_s: u32) {
+    /// Returns a granted lease (RFC 9664 section 5), always, and in the size that was asked for: what is left of what the
+    /// message is about, 0 where nothing stays. What is permanent is granted what was asked for: it stays that long too.
+    pub(super) fn grant(&mut self, asked: LeaseOption, plan: &Plan) {
+        let lease_s = match plan.left {
+            Left::Nothing => 0,
+            Left::Permanent => asked.lease_s,
+            Left::Ms(left_ms) => u32::try_from((left_ms / 1000).max(1)).unwrap_or(u32::MAX),
+        };
         if let Some(opt) = &mut self.opt {
-            opt.lease = Some(LeaseOption { lease_s, key_lease_s: asked.key_lease_s.map(|_| lease_s) });
+            opt.lease = Some(LeaseOption { lease_s, key_lease_s: plan.key_lease_s });
         }
+    }
+
+    /// Who signed the request, if somebody did.
+    pub(super) fn signer(&self) -> Option<&Signer> {
+        match &self.tsig {
+            Signature::Signer(signer) => Some(signer),
+            Signature::None | Signature::Failure(_) => None,
+        }
+    }
+
+    /// When the request was signed.
+    pub(super) fn signed(&self) -> Option<Signed> {
+        let signer = self.signer()?;
+        Some(Signed { at_s: signer.time_signed_s(), fudge_s: signer.fudge_s() })
     }
 
     /// Whether it answers a question, and so waits for no commit: it is true now, and less so later.

@@ -1,16 +1,23 @@
-//! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664) and extended errors (RFC 8914).
+//! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664), cookies (RFC 7873) and extended errors (RFC 8914).
 
 use std::ops::Range;
 
-use super::{RawRecord, Reply, WireError, u16_at, u32_at};
+use super::{RawRecord, Rcode, Reply, WireError, u16_at, u32_at};
 
 /// The most that a UDP reply may have, and what we say we take: it passes every path without fragments.
 pub const UDP_PAYLOAD_MAX: u16 = 1232;
 
 /// Option code of Update Lease (RFC 9664 section 4).
 const OPTION_LEASE: u16 = 2;
+/// Option code of COOKIE (RFC 7873 section 4).
+const OPTION_COOKIE: u16 = 10;
 /// Option code of Extended DNS Errors (RFC 8914 section 2).
 const OPTION_EXTENDED_ERROR: u16 = 15;
+
+/// Octets of a client cookie (RFC 7873 section 4).
+pub const CLIENT_COOKIE_LEN: usize = 8;
+/// Octets of the cookie that a response of ours carries: the client's and a server cookie of 16 (RFC 9018 section 4).
+pub const COOKIE_LEN: usize = CLIENT_COOKIE_LEN + 16;
 
 /// An OPT record, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// Where the options lie in the message. They are checked to be whole.
     options: Range<usize>,
+    /// Where the data of the first COOKIE option lie, if there is one. Of several the first counts.
+    cookie: Option<Range<usize>>,
 }
 
 impl Edns {
@@ -32,16 +41,21 @@ impl Edns {
             return Err(WireError::BadOpt);
         }
         let [_, version, flags, _] = record.ttl.to_be_bytes();
-        let edns = Edns {
+        let mut edns = Edns {
             udp_size: record.class.to_int().max(512),
             version,
             dnssec_ok: flags & 0x80 != 0,
             options: record.rdata.clone(),
+            cookie: None,
         };
         let mut at = edns.options.start;
         while at < edns.options.end {
             let len = u16_at(message, at + 2).ok_or(WireError::BadOpt)?;
-            at += 4 + usize::from(len);
+            let data = at + 4..at + 4 + usize::from(len);
+            at = data.end;
+            if edns.cookie.is_none() && u16_at(message, data.start - 4) == Some(OPTION_COOKIE) {
+                edns.cookie = Some(data);
+            }
         }
         if at != edns.options.end {
             return Err(WireError::BadOpt);
@@ -73,6 +87,33 @@ impl Edns {
             _ => Err(WireError::BadOpt),
         }
     }
+
+    /// Whether there is a COOKIE option, which may be malformed.
+    pub fn has_cookie(&self) -> bool {
+        self.cookie.is_some()
+    }
+
+    /// The COOKIE option, if the client sent one. A client cookie of any length but 8 octets, or a server cookie of any but
+    /// 8 to 32, is an error (RFC 7873 section 5.2.2). Options of another EDNS version are not ours to read.
+    pub fn cookie<'m>(&self, message: &'m [u8]) -> Result<Option<CookieOption<'m>>, WireError> {
+        let Some(place) = self.cookie.clone().filter(|_| self.version == 0) else { return Ok(None) };
+        let data = message.get(place).ok_or(WireError::BadOpt)?;
+        let (client, server) = data.split_first_chunk().ok_or(WireError::BadOpt)?;
+        match server.len() {
+            0 => Ok(Some(CookieOption { client: *client, server: None })),
+            8..=32 => Ok(Some(CookieOption { client: *client, server: Some(server) })),
+            _ => Err(WireError::BadOpt),
+        }
+    }
+}
+
+/// A request's cookies (RFC 7873 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CookieOption<'m> {
+    /// What the client wants to see again in the response.
+    pub client: [u8; CLIENT_COOKIE_LEN],
+    /// What the client takes for our cookie, 8 to 32 octets; `None` if it has none yet.
+    pub server: Option<&'m [u8]>,
 }
 
 /// Update Lease (RFC 9664 section 4): asked for in a request, granted in a response of the same size.
@@ -103,7 +144,7 @@ impl ExtendedError {
 /// The OPT record of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OptRecord {
-    /// The upper eight bits of the RCODE: 1 for BADVERS.
+    /// The upper eight bits of the RCODE: 1 for BADVERS and BADCOOKIE.
     pub extended_rcode: u8,
     /// DO, copied from the request (RFC 6891 section 6.1.4, RFC 3225).
     pub dnssec_ok: bool,
@@ -111,15 +152,23 @@ pub struct OptRecord {
     pub lease: Option<LeaseOption>,
     /// Why something was refused.
     pub error: Option<ExtendedError>,
+    /// The client's cookie and ours, if the client sent one.
+    pub cookie: Option<[u8; COOKIE_LEN]>,
 }
 
 impl OptRecord {
     /// Octets of an OPT without options: what a reply keeps free for it.
     pub const PLAIN_LEN: usize = 11;
+    /// Octets that a cookie adds: the option's code and length, and the cookie.
+    pub const COOKIE_OPTION_LEN: usize = 4 + COOKIE_LEN;
     /// The upper eight bits of BADVERS, which is 16 (RFC 6891 section 9).
     pub const BADVERS: u8 = 1;
+    /// The upper eight bits of BADCOOKIE, which is 23 (RFC 7873 section 8).
+    pub const BADCOOKIE: u8 = 1;
+    /// The lower four bits of BADCOOKIE, for the header. Without an OPT they would say YXRRSET.
+    pub const BADCOOKIE_RCODE: Rcode = Rcode::YXRRSET;
 
-    /// Appends an OPT without options: what every answer carries. No allocation.
+    /// Appends an OPT without options: what most answers carry.
     #[must_use]
     pub fn put_plain(reply: &mut Reply<'_>, extended_rcode: u8, dnssec_ok: bool) -> bool {
         let size = UDP_PAYLOAD_MAX.to_be_bytes();
@@ -127,38 +176,44 @@ impl OptRecord {
         reply.put(&[0, 0, 41, size[0], size[1], extended_rcode, 0, flags, 0, 0, 0])
     }
 
-    /// Appends the record with its options.
+    /// Appends the record with its options, or nothing. No allocation.
     #[must_use]
     pub fn put(&self, reply: &mut Reply<'_>) -> bool {
-        let mut options = Vec::new();
-        if let Some(lease) = self.lease {
-            options.extend_from_slice(&OPTION_LEASE.to_be_bytes());
-            let len: u16 = if lease.key_lease_s.is_some() { 8 } else { 4 };
-            options.extend_from_slice(&len.to_be_bytes());
-            options.extend_from_slice(&lease.lease_s.to_be_bytes());
-            options.extend(lease.key_lease_s.iter().flat_map(|seconds| seconds.to_be_bytes()));
-        }
-        if let Some(error) = &self.error {
-            let text = error.text.get(..error.text.floor_char_boundary(200)).unwrap_or_default();
-            options.extend_from_slice(&OPTION_EXTENDED_ERROR.to_be_bytes());
-            options.extend_from_slice(&(2 + text.len() as u16).to_be_bytes());
-            options.extend_from_slice(&error.code.to_be_bytes());
-            options.extend_from_slice(text.as_bytes());
-        }
         let start = reply.len();
-        if !Self::put_plain(reply, self.extended_rcode, self.dnssec_ok) {
-            return false;
-        }
-        if !reply.put(&options) {
+        if !Self::put_plain(reply, self.extended_rcode, self.dnssec_ok) || !self.put_options(reply) {
             reply.truncate(start);
             return false;
         }
         // RDLENGTH: the last two octets of the plain record. The options are under 300 octets.
+        let options_len = (reply.len() - start - Self::PLAIN_LEN) as u16;
         if let Some(place) = reply.written_from(start).get_mut(Self::PLAIN_LEN - 2..Self::PLAIN_LEN) {
-            place.copy_from_slice(&(options.len() as u16).to_be_bytes());
+            place.copy_from_slice(&options_len.to_be_bytes());
         }
         true
     }
+
+    fn put_options(&self, reply: &mut Reply<'_>) -> bool {
+        let mut is_whole = true;
+        if let Some(lease) = self.lease {
+            let key_lease = lease.key_lease_s.map(u32::to_be_bytes);
+            let key_lease = key_lease.as_ref().map_or(&[][..], |octets| &octets[..]);
+            is_whole &= put_option(reply, OPTION_LEASE, &lease.lease_s.to_be_bytes(), key_lease);
+        }
+        if let Some(cookie) = &self.cookie {
+            is_whole &= put_option(reply, OPTION_COOKIE, cookie, &[]);
+        }
+        if let Some(error) = &self.error {
+            let text = error.text.get(..error.text.floor_char_boundary(200)).unwrap_or_default();
+            is_whole &= put_option(reply, OPTION_EXTENDED_ERROR, &error.code.to_be_bytes(), text.as_bytes());
+        }
+        is_whole
+    }
+}
+
+/// Appends an option whose data are `first` and `second`; together they are under 300 octets.
+fn put_option(reply: &mut Reply<'_>, code: u16, first: &[u8], second: &[u8]) -> bool {
+    let len = (first.len() + second.len()) as u16;
+    reply.put_pair(&code.to_be_bytes(), &len.to_be_bytes()) && reply.put_pair(first, second)
 }
 
 #[cfg(test)]
@@ -193,10 +248,59 @@ mod tests {
         assert_eq!(edns(&opt(&[])).unwrap().lease(&opt(&[])), Ok(None));
     }
 
+    /// A COOKIE option with so many octets of data, counting up from 0.
+    fn cookie_of(octets: u8) -> Vec<u8> {
+        [0, 10, 0, octets].into_iter().chain(0..octets).collect()
+    }
+
+    #[test]
+    fn a_cookie_has_eight_octets_and_then_none_or_eight_to_thirty_two() {
+        let client = [0, 1, 2, 3, 4, 5, 6, 7];
+        let all: Vec<u8> = (0..40).collect();
+        for octets in 0..=50_u8 {
+            let message = opt(&cookie_of(octets));
+            let edns = edns(&message).unwrap();
+            assert!(edns.has_cookie());
+            let wanted = match octets {
+                8 => Ok(Some(CookieOption { client, server: None })),
+                16..=40 => Ok(Some(CookieOption { client, server: Some(&all[8..usize::from(octets)]) })),
+                _ => Err(WireError::BadOpt),
+            };
+            assert_eq!(edns.cookie(&message), wanted, "{octets} octets");
+        }
+        let none = opt(&[0, 2, 0, 4, 0, 0, 0, 30]);
+        assert!(!edns(&none).unwrap().has_cookie());
+        assert_eq!(edns(&none).unwrap().cookie(&none), Ok(None));
+    }
+
+    #[test]
+    fn of_several_cookies_the_first_counts_and_another_version_has_none() {
+        for (first, second, is_good) in [(8, 7, true), (7, 8, false)] {
+            let message =
+                opt(&[&[0, 2, 0, 4, 0, 0, 0, 30], &cookie_of(first)[..], &cookie_of(second)].concat());
+            assert_eq!(edns(&message).unwrap().cookie(&message).is_ok(), is_good);
+        }
+        let mut message = opt(&cookie_of(7));
+        message[6] = 1;
+        assert_eq!(edns(&message).unwrap().cookie(&message), Ok(None));
+    }
+
     #[test]
     fn options_that_overrun_are_refused() {
         assert_eq!(edns(&opt(&[0, 2, 0, 9, 0, 0])), Err(WireError::BadOpt));
         assert_eq!(edns(&opt(&[0, 2, 0])), Err(WireError::BadOpt));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_leaves_nothing_behind() {
+        let record = OptRecord { cookie: Some([7; COOKIE_LEN]), ..OptRecord::default() };
+        let whole = OptRecord::PLAIN_LEN + OptRecord::COOKIE_OPTION_LEN;
+        for room in 0..=whole {
+            let mut buffer = [0; 64];
+            let mut reply = Reply::new(&mut buffer, 12 + room).unwrap();
+            let fits = record.put(&mut reply);
+            assert_eq!((fits, reply.len()), (room == whole, if fits { 12 + whole } else { 12 }));
+        }
     }
 
     #[test]
@@ -205,11 +309,15 @@ mod tests {
         let mut reply = Reply::new(&mut buffer, 512).unwrap();
         let lease = LeaseOption { lease_s: 7, key_lease_s: Some(9) };
         let error = ExtendedError { code: ExtendedError::PROHIBITED, text: "é".repeat(150) };
-        let record = OptRecord { lease: Some(lease), error: Some(error), ..OptRecord::default() };
+        let cookie: [u8; COOKIE_LEN] = std::array::from_fn(|i| i as u8);
+        let (lease, error) = (Some(lease), Some(error));
+        let record = OptRecord { lease, error, cookie: Some(cookie), ..OptRecord::default() };
         assert!(record.put(&mut reply));
         let written = reply.written_from(12).to_vec();
         let edns = edns(&written).unwrap();
-        assert_eq!(edns.lease(&written), Ok(Some(lease)));
+        assert_eq!(edns.lease(&written), Ok(lease));
+        let back = edns.cookie(&written).unwrap().unwrap();
+        assert_eq!([&back.client[..], back.server.unwrap()].concat(), cookie);
         assert_eq!(edns.option(&written, OPTION_EXTENDED_ERROR).unwrap().len(), 2 + 200);
     }
 }

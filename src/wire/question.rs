@@ -28,6 +28,8 @@ pub enum Reading {
     Question,
     /// An UPDATE, or a message with a TSIG: the registrar's work.
     Registrar,
+    /// No question, but a COOKIE option: the client wants a server cookie, or its own confirmed (RFC 7873 section 5.4).
+    Cookie,
     /// A reply that is a header with this RCODE, and an OPT if the message had one that could be read.
     Reply(Rcode),
     /// No reply: a response, or too short to have a header.
@@ -68,14 +70,22 @@ impl Question {
                 return Reading::Reply(Rcode::NOTIMP);
             }
         }
-        // RFC 9619: a QUERY has exactly one question.
-        if header.counts[0] != 1 {
-            return Reading::Reply(Rcode::FORMERR);
-        }
-        match self.read_sections(message, hasher) {
-            Ok(reading) => reading,
-            Err(_) => Reading::Reply(Rcode::FORMERR),
-        }
+        // RFC 9619: a QUERY has exactly one question, or none and a COOKIE option.
+        let reading = match header.counts[0] {
+            0 => self.read_records(message, HEADER_LEN).map(|reading| match reading {
+                Reading::Question if self.has_cookie() => Reading::Cookie,
+                Reading::Question => Reading::Reply(Rcode::FORMERR),
+                reading => reading,
+            }),
+            1 => self.read_sections(message, hasher),
+            _ => return Reading::Reply(Rcode::FORMERR),
+        };
+        reading.unwrap_or(Reading::Reply(Rcode::FORMERR))
+    }
+
+    /// Whether the message has a COOKIE option: then the reply has one, and the client's address is needed to make it.
+    pub fn has_cookie(&self) -> bool {
+        self.edns.as_ref().is_some_and(Edns::has_cookie)
     }
 
     fn read_sections(&mut self, message: &[u8], hasher: &NameHasher) -> Result<Reading, WireError> {
@@ -85,9 +95,12 @@ impl Question {
         self.qtype = Rtype::from_int(u16_at(message, fixed).ok_or(short)?);
         self.qclass = Class::from_int(u16_at(message, fixed + 2).ok_or(short)?);
         self.end = fixed + 4;
+        self.read_records(message, self.end)
+    }
 
+    /// Reads what follows the question section, from octet `at` on.
+    fn read_records(&mut self, message: &[u8], mut at: usize) -> Result<Reading, WireError> {
         let [_, answers, authorities, additionals] = self.header.counts;
-        let mut at = self.end;
         for _ in 0..u32::from(answers) + u32::from(authorities) {
             at = read_record(message, at)?.end();
         }
@@ -108,7 +121,13 @@ impl Question {
         if at != message.len() {
             return Err(WireError::Trailing { octets: message.len() - at });
         }
-        Ok(if signed { Reading::Registrar } else { Reading::Question })
+        if signed {
+            return Ok(Reading::Registrar);
+        }
+        if let Some(edns) = &self.edns {
+            edns.cookie(message)?;
+        }
+        Ok(Reading::Question)
     }
 
     /// QNAME, QTYPE and QCLASS as sent: a response repeats them octet for octet, case included, which is what clients
@@ -155,6 +174,24 @@ mod tests {
         let edns = question.edns.unwrap();
         assert_eq!((edns.udp_size, edns.version, edns.dnssec_ok), (4096, 0, true));
         assert_eq!(read(&with_additional(&[OPT, OPT])).1, Reading::Reply(Rcode::FORMERR));
+    }
+
+    #[test]
+    fn a_cookie_is_noticed_judged_and_may_come_without_a_question() {
+        let cookie = b"\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x08a client";
+        let (question, reading) = read(&with_additional(&[cookie]));
+        assert_eq!((reading, question.has_cookie()), (Reading::Question, true));
+        let mut malformed = *cookie;
+        (malformed[10], malformed[14]) = (11, 7);
+        let (question, reading) = read(&with_additional(&[&malformed[..22]]));
+        assert_eq!((reading, question.edns.is_some()), (Reading::Reply(Rcode::FORMERR), true));
+        assert!(!read(&with_additional(&[OPT])).0.has_cookie());
+
+        let header = b"\x12\x34\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01";
+        assert_eq!(read(&[&header[..], cookie].concat()).1, Reading::Cookie);
+        for other in [OPT, &malformed[..22], &cookie[..22], &[&cookie[..], &[0]].concat()] {
+            assert_eq!(read(&[&header[..], other].concat()).1, Reading::Reply(Rcode::FORMERR));
+        }
     }
 
     #[test]

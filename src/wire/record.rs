@@ -89,6 +89,25 @@ pub fn expand_rdata(message: &[u8], record: &RawRecord) -> Result<Vec<u8>, WireE
     Ok(out)
 }
 
+/// Whether two pieces of uncompressed rdata are the same record's (RFC 2136 section 1.1.1): octet for octet, but for the
+/// case of names in types of which names are compared so (RFC 4034 section 6.2). Types without a parser have no names.
+pub fn same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
+    if one == other {
+        return true;
+    }
+    if one.len() != other.len() || !one.eq_ignore_ascii_case(other) {
+        return false;
+    }
+    let canonical = |rdata: &[u8]| {
+        let mut parser = Parser::from_ref(rdata);
+        let data = AllRecordData::<_, ParsedName<_>>::parse_any_rdata(rtype, &mut parser).ok()?;
+        let mut out = Vec::with_capacity(rdata.len());
+        data.compose_canonical_rdata(&mut out).ok()?;
+        Some(out)
+    };
+    canonical(one).is_some_and(|one| canonical(other) == Some(one))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +142,13 @@ mod tests {
         let five = b"\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x05\x0a\x00\x00\x01\x00";
         let record = read_record(five, 0).unwrap();
         assert_eq!(expand_rdata(five, &record), Err(WireError::BadRdata { at: 11, rtype: Rtype::A }));
+    }
+
+    #[test]
+    fn names_in_rdata_are_compared_without_regard_to_case() {
+        assert!(same_rdata(Rtype::MX, b"\x00\x0a\x04mail\x00", b"\x00\x0a\x04MAIL\x00"));
+        assert!(!same_rdata(Rtype::TXT, b"\x01a", b"\x01A"), "text is text");
+        assert!(!same_rdata(Rtype::from_int(65_280), b"a", b"A"), "RFC 3597 section 6: no names");
+        assert!(!same_rdata(Rtype::MX, b"\x00\x0a\x04mail\x00", b"\x00\x0b\x04mail\x00"));
     }
 }

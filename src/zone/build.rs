@@ -4,58 +4,75 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use arc_swap::ArcSwap;
+
 use super::file::ZoneRecords;
-use super::node::encode;
-use super::{Cell, Index, Node, Publisher, Role, RotorIds, Rrset, Soa, Zone, ZoneSettings};
+use super::{
+    Cell, Dynamic, Index, NameRecords, Node, Publisher, Role, RotorIds, Soa, Zone, ZoneSettings, is_below,
+    parent, pool_needs,
+};
 use crate::membership::{PoolHandle, Roll};
-use crate::wire::{NameHasher, NameKey, WireError, lower};
+use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
+
+/// What UPDATE has made of names, by name in lower-case wire form.
+pub type Dynamics = Vec<(Box<[u8]>, Dynamic)>;
+
+/// A zone's file, and what UPDATE has made of its names since.
+#[derive(Clone, Copy)]
+pub struct Source<'z> {
+    /// The file's records.
+    pub records: &'z ZoneRecords,
+    /// As the store kept it; of other zones too.
+    pub dynamics: &'z Dynamics,
+    /// What a SOA shall say.
+    pub serial: u32,
+}
 
 impl Publisher {
-    /// Publishes a zone for the first time: its static records, the empty names between, and its declared pools with
-    /// whoever is on the roll. `serial` is what a SOA shall say.
+    /// Publishes a zone for the first time: its ordinary records, the empty names between, and its declared pools with
+    /// whoever is on the roll.
     pub fn build(
         settings: ZoneSettings,
-        records: &ZoneRecords,
-        serial: u32,
+        source: Source<'_>,
         hasher: &NameHasher,
         roll: &Roll,
         rotors: &mut RotorIds,
     ) -> Result<Publisher, WireError> {
         let apex = lower(settings.apex.as_slice());
         let key = NameKey::of(&apex, hasher)?;
-        let negative_ttl_s = settings.negative_ttl_s;
+        let pools: Vec<(PoolHandle, _)> =
+            settings.pools.iter().map(|(name, pool)| (lower(name.as_slice()).into(), pool.clone())).collect();
+        let file_soa = Soa::of_file(&source.records.soa, settings.negative_ttl_s);
+        let file_soa_rdata = file_soa.rdata(source.records.soa.serial);
+        let mut names = file_names(source.records);
+        let apex_records = names.entry(apex.clone()).or_default();
+        apex_records.put_file(Rtype::SOA.to_int(), file_soa.ttl_s, &file_soa_rdata);
+        apply(&mut names, source.dynamics, &apex, &pools);
+        let soa = take_soa(names.entry(apex.clone()).or_default(), file_soa);
         let zone = Arc::new(Zone {
             apex_hash: key.suffix(0).map_or(0, |(_, hash)| hash),
             apex_labels: key.labels(),
             index: Index::new(hasher.clone()),
-            soa: Soa::new(records, negative_ttl_s),
-            serial: AtomicU32::new(serial),
+            soa: ArcSwap::from_pointee(soa),
+            serial: AtomicU32::new(source.serial),
             apex,
         });
-        let pools: Vec<(PoolHandle, _)> =
-            settings.pools.iter().map(|(name, pool)| (lower(name.as_slice()).into(), pool.clone())).collect();
-        let mut names = static_names(records);
-        names.entry(zone.apex.clone()).or_default();
+        let mut publisher = Publisher::new(zone, settings, file_soa_rdata.into());
+        let mut cells = BTreeMap::new();
+        for (name, records) in &names {
+            let node = Node { rrsets: records.rrsets(), dynamic: records.dynamic(), role: Role::Plain };
+            publisher.keep(&name.as_ref().into(), node.dynamic.as_deref());
+            cells.insert(name.clone(), Arc::new(Cell::new(node)));
+        }
         for (pool, _) in &pools {
-            names.entry(pool.as_ref().into()).or_default();
+            publisher.keep(pool, None);
+            cells.entry(pool.as_ref().into()).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
         }
-        add_empty_names(&mut names, &zone.apex);
-
-        let cells: BTreeMap<Box<[u8]>, Arc<Cell>> = names
-            .into_iter()
-            .map(|(name, rrsets)| {
-                (name, Arc::new(Cell::new(Node { rrsets: rrsets.into(), role: Role::Plain })))
-            })
-            .collect();
-        for (name, cell) in &cells {
-            let above = pools.iter().find(|(pool, _)| name.len() > pool.len() && is_below(name, pool));
-            if let Some(pool_cell) = above.and_then(|(pool, _)| cells.get(pool.as_ref())) {
-                let rrsets = Arc::clone(&cell.load().rrsets);
-                cell.store(Node { rrsets, role: Role::BelowPool(Arc::clone(pool_cell)) });
-            }
-        }
-        zone.index.insert(cells.iter().map(|(name, cell)| (name.as_ref().into(), Arc::clone(cell))))?;
-        let mut publisher = Publisher::new(zone, settings);
+        add_empty_names(&mut cells, publisher.zone().apex());
+        publisher
+            .zone()
+            .index
+            .insert(cells.iter().map(|(name, cell)| (name.as_ref().into(), Arc::clone(cell))))?;
         for (pool, pool_settings) in pools {
             let Some(cell) = cells.get(pool.as_ref()) else { continue };
             publisher.declare(pool, Arc::clone(cell), pool_settings, roll, rotors)?;
@@ -64,53 +81,58 @@ impl Publisher {
     }
 }
 
-impl Soa {
-    fn new(records: &ZoneRecords, negative_ttl_s: u32) -> Self {
-        let soa = &records.soa;
-        let mut timers = [0; 16];
-        let fields = [soa.refresh, soa.retry, soa.expire, negative_ttl_s];
-        for (place, field) in timers.chunks_exact_mut(4).zip(fields) {
-            place.copy_from_slice(&field.to_be_bytes());
-        }
-        let names = [soa.mname.as_slice(), soa.rname.as_slice()].concat().into();
-        Soa { names, timers, ttl_s: soa.ttl_s, negative_ttl_s }
-    }
-}
-
-/// The file's records, encoded, by lower-case owner.
-fn static_names(records: &ZoneRecords) -> BTreeMap<Box<[u8]>, Vec<Rrset>> {
-    let mut sets = BTreeMap::<_, (u16, Vec<u8>)>::new();
+/// The file's records by lower-case owner.
+fn file_names(records: &ZoneRecords) -> BTreeMap<Box<[u8]>, NameRecords> {
+    let mut names: BTreeMap<Box<[u8]>, NameRecords> = BTreeMap::new();
     for record in &records.records {
-        let (count, octets) = sets.entry((lower(record.owner.as_slice()), record.rtype)).or_default();
-        *count = count.saturating_add(1);
-        encode(octets, record.rtype, record.ttl_s, &[&record.rdata]);
-    }
-    let mut names: BTreeMap<Box<[u8]>, Vec<Rrset>> = BTreeMap::new();
-    for ((owner, rtype), (count, octets)) in sets {
-        names.entry(owner).or_default().push(Rrset { rtype, count, octets: octets.into() });
+        let name = names.entry(lower(record.owner.as_slice())).or_default();
+        name.put_file(record.rtype.to_int(), record.ttl_s, &record.rdata);
     }
     names
 }
 
-/// Adds every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2).
-fn add_empty_names(names: &mut BTreeMap<Box<[u8]>, Vec<Rrset>>, apex: &[u8]) {
-    let owners: Vec<_> = names.keys().cloned().collect();
-    for owner in owners {
-        let mut name: &[u8] = &owner;
-        while name.len() > apex.len() {
-            names.entry(name.into()).or_default();
-            let Some(&len) = name.first() else { break };
-            name = name.get(1 + usize::from(len)..).unwrap_or_default();
+/// Changes the file's records as UPDATE did. A pool that was declared since needs its names for itself: what UPDATE added
+/// there is left out.
+fn apply(
+    names: &mut BTreeMap<Box<[u8]>, NameRecords>,
+    dynamics: &Dynamics,
+    apex: &[u8],
+    pools: &[(PoolHandle, super::PoolSettings)],
+) {
+    for (name, dynamic) in dynamics.iter().filter(|(name, _)| is_below(name, apex)) {
+        let pool = pools.iter().find(|(pool, _)| is_below(name, pool));
+        let labels = pool.and_then(|(pool, _)| name.strip_suffix(pool.as_ref()));
+        let mut dynamic = dynamic.clone();
+        if let Some(labels) = labels {
+            dynamic.added.retain(|added| !pool_needs(labels, Rtype::from_int(added.rtype)));
+        }
+        let records = names.entry(name.clone()).or_default();
+        records.apply(&dynamic);
+        if records.sets.is_empty() && records.deleted.is_empty() {
+            names.remove(name);
         }
     }
 }
 
-/// Whether `name` is `above` or lies below it.
-fn is_below(name: &[u8], above: &[u8]) -> bool {
-    let mut rest = name;
-    while rest.len() > above.len() {
-        let Some(&len) = rest.first() else { return false };
-        rest = rest.get(1 + usize::from(len)..).unwrap_or_default();
+/// The zone's SOA, which is not served from its records: UPDATE's if there is one, which stays among them, else the file's.
+fn take_soa(records: &mut NameRecords, file_soa: Soa) -> Soa {
+    let rtype = Rtype::SOA.to_int();
+    let updated = records.sets.get(&rtype).and_then(|set| {
+        let record = set.records.iter().find(|record| record.term.is_some())?;
+        file_soa.updated(set.ttl_s, &record.rdata)
+    });
+    records.remove(rtype, |record| record.term.is_none());
+    updated.map_or(file_soa, |(soa, _)| soa)
+}
+
+/// Adds every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2).
+fn add_empty_names(cells: &mut BTreeMap<Box<[u8]>, Arc<Cell>>, apex: &[u8]) {
+    let owners: Vec<_> = cells.keys().cloned().collect();
+    for owner in owners {
+        let mut name: &[u8] = &owner;
+        while name.len() > apex.len() {
+            cells.entry(name.into()).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
+            name = parent(name);
+        }
     }
-    rest == above
 }

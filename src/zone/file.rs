@@ -21,7 +21,7 @@ use domain::zonefile::inplace::{self, Zonefile};
 
 use crate::wire::{Class, Name, RawRecord, Rtype, expand_rdata};
 
-pub use rules::{ZoneFault, ZoneFileError, ZoneWarning};
+pub use rules::{RRSET_OCTETS_MAX, ZoneFault, ZoneFileError, ZoneWarning, is_of_signed_zone};
 
 /// What a zone file says.
 #[derive(Debug, Clone, PartialEq, Eq)]

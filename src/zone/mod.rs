@@ -13,26 +13,37 @@
 //! between resolve inside the pool's view, so a join swaps one cell and the index changes only with pools and services.
 
 mod build;
+mod contents;
+mod dynamic;
 pub mod file;
 mod index;
+mod names;
 mod node;
 mod pool_view;
 mod publish;
 mod settings;
+mod soa;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashTable;
 
 use crate::membership::LeaseTable;
 use crate::wire::{NameHasher, NameKey};
 
+pub use build::{Dynamics, Source};
+pub use contents::Contents;
+pub use dynamic::{Added, Dynamic, NameChange, NameRecords, PERMANENT_MS, Record, RecordSet, Term};
+pub use file::{RRSET_OCTETS_MAX, is_of_signed_zone};
 pub use index::Index;
-pub use node::{Cell, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
+pub use names::{is_below, parent, pool_needs};
+pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};
 pub use publish::{Publisher, RotorIds};
 pub use settings::{PoolSettings, ZoneSettings};
+pub use soa::{Soa, is_later, later};
 
 /// All zones of a server, by reference: cheap to copy, swapped whole when a zone comes or goes.
 #[derive(Clone)]
@@ -82,19 +93,10 @@ pub struct Zone {
     apex: Box<[u8]>,
     apex_hash: u64,
     apex_labels: usize,
-    /// Every name that has records, a pool or a service.
+    /// Every name that has records, a pool or a service, and the empty ones between.
     pub index: Index,
-    soa: Soa,
+    soa: ArcSwap<Soa>,
     serial: AtomicU32,
-}
-
-/// A SOA's rdata around its serial, which moves without it (RFC 1035 section 3.3.13).
-struct Soa {
-    names: Box<[u8]>,
-    /// REFRESH, RETRY, EXPIRE and MINIMUM, the last replaced by the zone's negative TTL.
-    timers: [u8; 16],
-    ttl_s: u32,
-    negative_ttl_s: u32,
 }
 
 impl Zone {
@@ -119,18 +121,8 @@ impl Zone {
         self.serial.store(if next == 0 { 1 } else { next }, Ordering::Relaxed);
     }
 
-    /// Seconds that a SOA answer may be remembered.
-    pub fn soa_ttl_s(&self) -> u32 {
-        self.soa.ttl_s
-    }
-
-    /// Seconds that a negative answer may be remembered: the lesser of the SOA's TTL and MINIMUM (RFC 2308 section 5).
-    pub fn negative_ttl_s(&self) -> u32 {
-        self.soa.negative_ttl_s.min(self.soa.ttl_s)
-    }
-
-    /// The SOA's rdata in three pieces: names, serial, timers.
-    pub fn soa_rdata(&self) -> (&[u8], [u8; 4], &[u8; 16]) {
-        (&self.soa.names, self.serial().to_be_bytes(), &self.soa.timers)
+    /// The SOA around its serial, which moves without it. No lock and no reference count.
+    pub fn soa(&self) -> Guard<Arc<Soa>> {
+        self.soa.load()
     }
 }

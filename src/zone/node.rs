@@ -4,21 +4,25 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::PoolView;
+use super::{Dynamic, PERMANENT_MS, PoolView};
 use crate::wire::Rtype;
 
 /// The owner in every pre-encoded record: a pointer to the question's name, at octet 12 (RFC 1035 section 4.1.4).
 pub const OWNER_QNAME: [u8; 2] = [0xC0, 0x0C];
 /// Where a pre-encoded record has its TTL: after owner, type and class.
 pub const TTL_AT: usize = 6;
+/// Octets of a pre-encoded record before its rdata: owner, type, class, TTL, RDLENGTH.
+pub const FIXED_LEN: usize = 12;
 
 /// A place in the index: stays where it is while what it holds is swapped.
 pub struct Cell(ArcSwap<Node>);
 
 /// What a name holds, immutable.
 pub struct Node {
-    /// Static records, without pool members.
+    /// Ordinary records: the file's and those that UPDATE added, without pool members.
     pub rrsets: Arc<[Rrset]>,
+    /// How they differ from the file's; `None` if they do not.
+    pub dynamic: Option<Arc<Dynamic>>,
     /// Whether the name is a pool.
     pub role: Role,
 }
@@ -29,15 +33,16 @@ pub struct Node {
     reason = "a question for a pool saves a dependent load; static names are few beside"
 )]
 pub enum Role {
-    /// Static records only; without any, an empty non-terminal.
+    /// Ordinary records only; without any, an empty non-terminal.
     Plain,
     /// A pool. Its services' names lead to the same cell.
     Pool(PoolView),
-    /// A name with static records below a pool: what it lacks, the pool's view may have.
+    /// A name with ordinary records below a pool: what it lacks, the pool's view may have.
     BelowPool(Arc<Cell>),
 }
 
 /// An RRset, ready to be copied into an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rrset {
     /// Type of all its records.
     pub rtype: Rtype,
@@ -45,6 +50,63 @@ pub struct Rrset {
     pub count: u16,
     /// The records, each with [`OWNER_QNAME`] as its owner and uncompressed rdata.
     pub octets: Box<[u8]>,
+    /// When the first of its records ends, and the last, monotonic milliseconds.
+    ends_ms: (u64, u64),
+    /// When each ends; empty if none does.
+    each_ends_ms: Box<[u64]>,
+}
+
+impl Rrset {
+    /// An RRset of these records: each one's rdata, and when it ends ([`PERMANENT_MS`]: never).
+    pub fn new<'r>(rtype: Rtype, ttl_s: u32, records: impl Iterator<Item = (&'r [u8], u64)>) -> Self {
+        let (mut octets, mut each) = (Vec::new(), Vec::new());
+        for (rdata, ends_ms) in records {
+            encode(&mut octets, rtype, ttl_s, &[rdata]);
+            each.push(ends_ms);
+        }
+        let first_ms = each.iter().copied().min().unwrap_or(PERMANENT_MS);
+        let last_ms = each.iter().copied().max().unwrap_or(PERMANENT_MS);
+        // An RRset has to fit into a message, and no record has fewer than 12 octets.
+        let count = each.len() as u16;
+        if first_ms == PERMANENT_MS {
+            each.clear();
+        }
+        let (octets, each_ends_ms) = (octets.into(), each.into());
+        Rrset { rtype, count, octets, ends_ms: (first_ms, last_ms), each_ends_ms }
+    }
+
+    /// When the first of its records ends, monotonic milliseconds.
+    pub fn first_end_ms(&self) -> u64 {
+        self.ends_ms.0
+    }
+
+    /// Whether any of its records stands at `now_ms`.
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        self.ends_ms.1 > now_ms
+    }
+
+    /// Its TTL, seconds.
+    pub fn ttl_s(&self) -> u32 {
+        crate::wire::u32_at(&self.octets, TTL_AT).unwrap_or_default()
+    }
+
+    /// The encoded records, each with the moment at which it ends.
+    pub fn encoded(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        let mut rest: &[u8] = &self.octets;
+        let records = std::iter::from_fn(move || {
+            let len = crate::wire::u16_at(rest, FIXED_LEN - 2)?;
+            let (record, after) = rest.split_at_checked(FIXED_LEN + usize::from(len))?;
+            rest = after;
+            Some(record)
+        });
+        let ends = self.each_ends_ms.iter().copied().chain(std::iter::repeat(PERMANENT_MS));
+        records.zip(ends)
+    }
+
+    /// The records' rdata.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.encoded().map(|(record, _)| record.get(FIXED_LEN..).unwrap_or_default())
+    }
 }
 
 impl Cell {
@@ -67,7 +129,7 @@ impl Cell {
 impl Node {
     /// An empty non-terminal.
     pub fn empty() -> Self {
-        Node { rrsets: Arc::from([]), role: Role::Plain }
+        Node { rrsets: Arc::from([]), dynamic: None, role: Role::Plain }
     }
 
     /// The RRset of a type.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::PoolSettings;
 use super::node::encode;
-use crate::membership::{Entry, LeaseRef, LeaseTable, Member, MemberName, Service};
+use crate::membership::{ELSEWHERE, Entry, LeaseRef, LeaseTable, Member, MemberName, Service};
 use crate::policy::{Policy, Ranking, RotorId, Shown};
 use crate::wire::Rtype;
 
@@ -206,9 +206,9 @@ impl PoolView {
             let between = self.services.iter().any(|(name, _)| is_between(name));
             return if between { Below::Empty } else { Below::Missing };
         }
-        // A member's name is one label.
+        // A member's name is one label. One that is known by a target elsewhere has no name here.
         let Some((&len, label)) = labels.split_first() else { return Below::Missing };
-        if usize::from(len) != label.len() {
+        if usize::from(len) != label.len() || label.first() == Some(&ELSEWHERE) {
             return Below::Missing;
         }
         let at = self.members.binary_search_by(|member| member.label.as_ref().cmp(label));
@@ -323,7 +323,11 @@ impl ViewBuilder<'_> {
             let lapses_ms = offer.lapses_ms.min(entry.member.lapses_ms());
             let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
             let fixed = [priority.to_be_bytes(), shown_weight.to_be_bytes(), offer.port.to_be_bytes()];
-            let rdata = [fixed.as_flattened(), &[name.len() as u8], name.as_ref(), self.pool];
+            let len = [name.len() as u8];
+            let rdata = match name.split_first() {
+                Some((&ELSEWHERE, target)) => [fixed.as_flattened(), target, &[], &[]],
+                _ => [fixed.as_flattened(), &len, name.as_ref(), self.pool],
+            };
             list.push(self.settings.ttl_s, &rdata, hold, weight);
         }
         list

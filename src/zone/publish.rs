@@ -5,14 +5,22 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::names::{Ends, Names};
 use super::pool_view::{PoolRotors, ViewBuilder};
-use super::{Cell, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings};
+use super::{
+    Cell, Dynamic, NameChange, NameRecords, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings, later,
+    parent, pool_needs,
+};
+use crate::membership::Cause;
 use crate::membership::{PoolHandle, Roll};
 use crate::policy::RotorId;
-use crate::wire::WireError;
+use crate::wire::{Rtype, WireError};
 
 /// A pool that was made by a registration is forgotten this long after its last member, milliseconds.
 const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
+
+/// Ordinary names that a new pool may find below its name: they are looked at before it is made. One with more is declared.
+const BELOW_MAX: usize = 1_000;
 
 /// Hands out rotors. One for the server: a worker's rotors serve all zones.
 #[derive(Debug, Default)]
@@ -35,15 +43,23 @@ pub struct Publisher {
     zone: Arc<Zone>,
     settings: ZoneSettings,
     pools: HashMap<PoolHandle, Published, RandomState>,
+    /// The zone file's SOA rdata: what an UPDATE's takes the place of.
+    file_soa: Box<[u8]>,
+    names: Names,
+    ends: Ends,
 }
+
+/// A name's ordinary records as a node has them.
+type Ordinary = (Arc<[Rrset]>, Option<Arc<Dynamic>>);
 
 struct Published {
     cell: Arc<Cell>,
-    rrsets: Arc<[Rrset]>,
     settings: Arc<PoolSettings>,
     rotors: PoolRotors,
     declared: bool,
     indexed: bool,
+    /// Ordinary records that its name gets when it is published next.
+    pending: Option<Ordinary>,
     /// Since when it has no member, monotonic milliseconds.
     empty_since_ms: Option<u64>,
 }
@@ -53,8 +69,9 @@ impl Publisher {
     pub const SERVICES_MAX: usize = 64;
 
     /// For a zone whose declared pools are added with [`Publisher::declare`].
-    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings) -> Self {
-        Publisher { zone, settings, pools: HashMap::default() }
+    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file_soa: Box<[u8]>) -> Self {
+        let (names, ends) = (Names::default(), Ends::default());
+        Publisher { zone, settings, pools: HashMap::default(), file_soa, names, ends }
     }
 
     /// The zone that it publishes.
@@ -82,13 +99,25 @@ impl Publisher {
         self.pools.get(pool).is_some_and(|known| known.declared)
     }
 
-    /// Whether a registration may make this name a pool: the zone allows it, it is one plain label below the zone, and the
-    /// zone has nothing of its own there or below.
+    /// Whether a registration may make this name a pool: the zone allows it, it is one plain label below the zone, and no
+    /// ordinary record stands where the pool or a member would.
     pub fn may_create(&self, pool: &[u8]) -> bool {
         let label = pool.strip_suffix(self.zone.apex()).and_then(<[u8]>::split_first);
-        let is_plain = label
-            .is_some_and(|(&len, label)| usize::from(len) == label.len() && label.first() != Some(&b'_'));
-        self.settings.create_pools && is_plain && self.zone.index.cell(pool).is_none()
+        let is_plain = label.is_some_and(|(&len, label)| {
+            usize::from(len) == label.len() && !matches!(label, [b'_', ..] | b"*")
+        });
+        if !self.settings.create_pools || !is_plain {
+            return false;
+        }
+        let Some(cell) = self.zone.index.cell(pool) else { return true };
+        let is_taken = |name: &[u8]| {
+            let labels = name.strip_suffix(pool).unwrap_or_default();
+            let node = self.zone.index.cell(name).map(|cell| cell.load());
+            node.is_some_and(|node| node.rrsets.iter().any(|rrset| pool_needs(labels, rrset.rtype)))
+        };
+        let in_the_way = cell.load().rrsets.iter().any(|rrset| pool_needs(&[], rrset.rtype));
+        let mut below = self.names.below(pool);
+        !in_the_way && !below.by_ref().take(BELOW_MAX).any(|name| is_taken(name)) && below.next().is_none()
     }
 
     /// Makes room for a pool that is about to have its first member. Nothing happens to one that is known.
@@ -97,8 +126,8 @@ impl Publisher {
             return;
         }
         let settings = Arc::new(self.settings.defaults.clone());
-        let cell = Arc::new(Cell::new(Node::empty()));
-        let mut published = Published::new(cell, Arc::from([]), settings, rotors);
+        let cell = self.zone.index.cell(pool).unwrap_or_else(|| Arc::new(Cell::new(Node::empty())));
+        let mut published = Published::new(cell, settings, rotors);
         published.empty_since_ms = Some(now_ms);
         self.pools.insert(Arc::clone(pool), published);
     }
@@ -112,11 +141,12 @@ impl Publisher {
         roll: &Roll,
         rotors: &mut RotorIds,
     ) -> Result<(), WireError> {
-        let rrsets = Arc::clone(&cell.load().rrsets);
-        let mut published = Published::new(cell, rrsets, Arc::new(settings), rotors);
+        let mut published = Published::new(Arc::clone(&cell), Arc::new(settings), rotors);
         (published.declared, published.indexed) = (true, true);
         self.pools.insert(Arc::clone(&pool), published);
-        self.publish(&pool, roll, rotors, 0)
+        self.publish(&pool, roll, rotors, 0)?;
+        self.set_roles_below(&pool, Some(&cell));
+        Ok(())
     }
 
     /// Whether the pool has had a member that offers this service.
@@ -156,29 +186,222 @@ impl Publisher {
             leases: roll.leases(),
         };
         let role = Role::Pool(builder.build(&entries));
-        known.cell.store(Node { rrsets: Arc::clone(&known.rrsets), role });
+        let before = known.cell.load();
+        let ordinary = known.pending.take();
+        let (rrsets, dynamic) =
+            ordinary.unwrap_or_else(|| (Arc::clone(&before.rrsets), before.dynamic.clone()));
+        known.cell.store(Node { rrsets, dynamic, role });
+        let cell = Arc::clone(&known.cell);
         // A name enters the index after the view that it leads to.
-        let mut names: Vec<_> = fresh.into_iter().map(|name| (name, Arc::clone(&known.cell))).collect();
-        if !known.indexed {
-            names.push((Arc::clone(pool), Arc::clone(&known.cell)));
-            known.indexed = true;
+        let mut names: Vec<_> = fresh.into_iter().map(|name| (name, Arc::clone(&cell))).collect();
+        if !std::mem::replace(&mut known.indexed, true) {
+            names.push((Arc::clone(pool), Arc::clone(&cell)));
+            self.set_roles_below(pool, Some(&cell));
         }
         if names.is_empty() { Ok(()) } else { self.zone.index.insert(names) }
     }
 
+    /// Tells the names below a pool that it is there, or that it is gone.
+    fn set_roles_below(&self, pool: &PoolHandle, cell: Option<&Arc<Cell>>) {
+        let mut names: BTreeSet<&[u8]> = BTreeSet::new();
+        for name in self.names.below(pool) {
+            let mut name: &[u8] = name;
+            while name.len() > pool.len() && names.insert(name) {
+                name = parent(name);
+            }
+        }
+        for below in names.into_iter().filter_map(|name| self.zone.index.cell(name)) {
+            // A service's name may lead to the pool's own cell.
+            if cell.is_none_or(|cell| !Arc::ptr_eq(cell, &below)) {
+                let node = below.load();
+                let (rrsets, dynamic) = (Arc::clone(&node.rrsets), node.dynamic.clone());
+                let role = cell.map_or(Role::Plain, |cell| Role::BelowPool(Arc::clone(cell)));
+                below.store(Node { rrsets, dynamic, role });
+            }
+        }
+    }
+
     /// Forgets pools that registrations made and that have been empty for an hour.
     pub fn forget_empty(&mut self, rotors: &mut RotorIds, now_ms: u64) {
-        let mut names = Vec::new();
-        self.pools.retain(|pool, known| {
-            let over = known.empty_since_ms.is_some_and(|since_ms| since_ms + FORGOTTEN_AFTER_MS <= now_ms);
-            let forgotten = over && !known.declared;
-            if forgotten {
-                known.give_back(rotors);
-                names.extend(known.index_names(pool));
+        let over = |known: &Published| {
+            let since_ms = known.empty_since_ms.filter(|_| !known.declared);
+            since_ms.is_some_and(|since_ms| since_ms + FORGOTTEN_AFTER_MS <= now_ms)
+        };
+        let pools = self.pools.iter().filter(|(_, known)| over(known));
+        let pools: Vec<PoolHandle> = pools.map(|(pool, _)| Arc::clone(pool)).collect();
+        for pool in pools {
+            let Some(known) = self.pools.remove(&pool) else { continue };
+            known.give_back(rotors);
+            self.zone.index.remove(known.service_names(&pool));
+            let before = known.cell.load();
+            let (rrsets, dynamic) = (Arc::clone(&before.rrsets), before.dynamic.clone());
+            known.cell.store(Node { rrsets, dynamic, role: Role::Plain });
+            self.set_roles_below(&pool, None);
+            self.drop_empty(&pool);
+        }
+    }
+
+    /// Notes a name's ordinary records: that it has some, or is a declared pool, and when the first of them ends.
+    pub(super) fn keep(&mut self, name: &Arc<[u8]>, dynamic: Option<&Dynamic>) {
+        self.names.insert(name);
+        self.note_end(name, dynamic);
+    }
+
+    fn note_end(&mut self, name: &Arc<[u8]>, dynamic: Option<&Dynamic>) {
+        let ends_ms = dynamic.map(Dynamic::first_end_ms).filter(|&ends_ms| ends_ms < super::PERMANENT_MS);
+        self.ends.set(name, ends_ms);
+    }
+
+    /// What a name has published of ordinary records; of a name that is not in the index, nothing.
+    pub fn records(&self, name: &[u8]) -> (NameRecords, Option<Arc<Dynamic>>) {
+        let Some(cell) = self.zone.index.cell(name) else { return (NameRecords::default(), None) };
+        // A service's name leads to its pool's cell, whose records are not the service's.
+        if self.pool_of_service(name).is_some_and(|known| Arc::ptr_eq(&known.cell, &cell)) {
+            return (NameRecords::default(), None);
+        }
+        let node = cell.load();
+        (NameRecords::of(&node), node.dynamic.clone())
+    }
+
+    /// The zone file's SOA rdata.
+    pub fn file_soa(&self) -> &[u8] {
+        &self.file_soa
+    }
+
+    /// The pool below whose name lies `name`, itself included, if one is known.
+    fn pool_at_or_above(&self, name: &[u8]) -> Option<(&[u8], &Published)> {
+        let mut above = name;
+        while above.len() > self.zone.apex().len() {
+            if let Some((pool, known)) = self.pools.get_key_value(above).filter(|(_, known)| known.indexed) {
+                return Some((pool, known));
             }
-            !forgotten
-        });
-        self.zone.index.remove(names);
+            above = parent(above);
+        }
+        None
+    }
+
+    fn pool_of_service(&self, name: &[u8]) -> Option<&Published> {
+        let (pool, known) = self.pool_at_or_above(name)?;
+        let service = name.strip_suffix(pool)?;
+        let services = &known.rotors.services;
+        services.binary_search_by(|(held, _)| held.as_ref().cmp(service)).ok().map(|_| known)
+    }
+
+    /// Puts a name's changed records in place, with the empty names between it and the zone, or takes them out. Whether the
+    /// name is a pool's: then they are in place when the pool is published, which has to be next.
+    pub fn publish_name(&mut self, change: &NameChange) -> Result<bool, WireError> {
+        let name = &change.name;
+        if let Some((soa, serial)) = self.updated_soa(change) {
+            self.zone.soa.store(Arc::new(soa));
+            self.zone.serial.store(later(self.zone.serial(), serial), std::sync::atomic::Ordering::Relaxed);
+        }
+        self.note_end(name, change.after.as_deref());
+        let (rrsets, dynamic) = (Arc::clone(&change.rrsets), change.after.clone());
+        if let Some(known) = self.pools.get_mut(name.as_ref()).filter(|known| known.indexed) {
+            known.pending = Some((rrsets, dynamic));
+            return Ok(true);
+        }
+        let stays = !rrsets.is_empty() || dynamic.is_some();
+        if stays {
+            self.names.insert(name);
+            self.insert_name(name, rrsets, dynamic)?;
+        } else {
+            self.names.remove(name);
+            if let Some(cell) = self.own_cell(name) {
+                let role = self.role_of(name);
+                cell.store(Node { rrsets, dynamic, role });
+            }
+            self.drop_empty(name);
+        }
+        Ok(false)
+    }
+
+    /// The SOA that a change at the apex brings.
+    fn updated_soa(&self, change: &NameChange) -> Option<(super::Soa, u32)> {
+        let rtype = Rtype::SOA.to_int();
+        let soa = |dynamic: &Option<Arc<Dynamic>>| {
+            let dynamic = dynamic.as_ref()?;
+            let added = dynamic.added.iter().find(|added| added.rtype == rtype)?.clone();
+            let ttl = dynamic.ttls.iter().find(|(held, _)| *held == rtype).map(|(_, ttl_s)| *ttl_s);
+            Some((ttl.unwrap_or_default(), added.rdata))
+        };
+        let after = soa(&change.after).filter(|after| soa(&change.before).as_ref() != Some(after))?;
+        self.zone.soa().updated(after.0, &after.1)
+    }
+
+    /// The name's cell, if it is not its pool's.
+    fn own_cell(&self, name: &[u8]) -> Option<Arc<Cell>> {
+        let cell = self.zone.index.cell(name)?;
+        let is_pools = self.pool_of_service(name).is_some_and(|known| Arc::ptr_eq(&known.cell, &cell));
+        (!is_pools).then_some(cell)
+    }
+
+    fn role_of(&self, name: &[u8]) -> Role {
+        self.pool_at_or_above(name).map_or(Role::Plain, |(_, known)| Role::BelowPool(Arc::clone(&known.cell)))
+    }
+
+    fn insert_name(
+        &mut self,
+        name: &Arc<[u8]>,
+        rrsets: Arc<[Rrset]>,
+        dynamic: Option<Arc<Dynamic>>,
+    ) -> Result<(), WireError> {
+        if let Some(cell) = self.own_cell(name) {
+            let role = self.role_of(name);
+            cell.store(Node { rrsets, dynamic, role });
+            return Ok(());
+        }
+        let node = Node { rrsets, dynamic, role: self.role_of(name) };
+        let mut cells = vec![(Arc::clone(name), Arc::new(Cell::new(node)))];
+        let mut above = parent(name);
+        while above.len() > self.zone.apex().len() {
+            if self.zone.index.cell(above).is_none() {
+                let node = Node { role: self.role_of(above), ..Node::empty() };
+                cells.push((above.into(), Arc::new(Cell::new(node))));
+            }
+            above = parent(above);
+        }
+        self.zone.index.insert(cells)
+    }
+
+    /// Takes a name out of the index that has nothing left, and every empty name above it that nothing lies below any more.
+    /// A service's name leads to its pool again.
+    fn drop_empty(&mut self, name: &[u8]) {
+        let mut name = name;
+        while name.len() > self.zone.apex().len() {
+            if self.names.has(name) || self.names.has_below(name) || self.pools.contains_key(name) {
+                return;
+            }
+            if let Some(cell) = self.own_cell(name) {
+                match self.pool_of_service(name).map(|known| Arc::clone(&known.cell)) {
+                    // The name was read from a message or from the index: it is one.
+                    Some(pool_cell) => _ = self.zone.index.insert([(name.into(), pool_cell)]),
+                    None => self.zone.index.remove([(name.into(), cell)]),
+                }
+            }
+            name = parent(name);
+        }
+    }
+
+    /// Changes that take out ordinary records whose lease is over at `now_ms`; of at most `limit` names. To be published.
+    pub fn lapse(&self, now_ms: u64, limit: usize) -> Vec<NameChange> {
+        let due = self.ends.due(now_ms, limit);
+        due.into_iter()
+            .map(|name| {
+                let (mut records, before) = self.records(&name);
+                records.remove_ended(now_ms);
+                let (after, rrsets) = (records.dynamic(), records.rrsets());
+                NameChange {
+                    name,
+                    cause: Cause::Lapsed,
+                    before,
+                    after,
+                    rrsets,
+                    is_visible: true,
+                    signed: None,
+                }
+            })
+            .collect()
     }
 
     /// Moves the zone's serial: some record differs from what a secondary may hold.
@@ -188,14 +411,10 @@ impl Publisher {
 }
 
 impl Published {
-    fn new(
-        cell: Arc<Cell>,
-        rrsets: Arc<[Rrset]>,
-        settings: Arc<PoolSettings>,
-        rotors: &mut RotorIds,
-    ) -> Self {
+    fn new(cell: Arc<Cell>, settings: Arc<PoolSettings>, rotors: &mut RotorIds) -> Self {
         let rotors = PoolRotors { v4: rotors.take(), v6: rotors.take(), services: Vec::new() };
-        Published { cell, rrsets, settings, rotors, declared: false, indexed: false, empty_since_ms: None }
+        let (declared, indexed) = (false, false);
+        Published { cell, settings, rotors, declared, indexed, pending: None, empty_since_ms: None }
     }
 
     /// Remembers services that members began to offer, and returns their full names as far as the index lacks them. A
@@ -235,10 +454,10 @@ impl Published {
         fresh
     }
 
-    /// The names that lead to it: its own and its services'.
-    fn index_names(&self, pool: &PoolHandle) -> Vec<(Arc<[u8]>, Arc<Cell>)> {
+    /// Its services' names, with its cell.
+    fn service_names(&self, pool: &PoolHandle) -> Vec<(Arc<[u8]>, Arc<Cell>)> {
         let services = self.rotors.services.iter().map(|(service, _)| service_name(service, pool));
-        services.chain([Arc::clone(pool)]).map(|name| (name, Arc::clone(&self.cell))).collect()
+        services.map(|name| (name, Arc::clone(&self.cell))).collect()
     }
 
     /// Gives its rotors to whoever needs some next.

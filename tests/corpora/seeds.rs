@@ -3,7 +3,7 @@
 use rollcall::query::{Answered, Outcome, Transport};
 use rollcall::wire::tsig::{Algorithm, sign_request};
 
-use super::targets::world::{question_message, update_message};
+use super::targets::world::{question_message, question_with_cookie, update_message};
 use super::targets::{Server, WALL_S, beat, key};
 
 /// Target, name, octets.
@@ -98,6 +98,10 @@ pub fn all() -> Vec<Seed> {
     seeds.push(("question", "status", patched(2, 2 << 3)));
     seeds.push(("question", "badvers", patched(question.len() - 5, 1)));
     seeds.push(("question", "chaos", patched(question.len() - 12, 3)));
+    for (name, octets) in [("cookie", 8), ("cookie-foreign", 40), ("cookie-malformed", 9)] {
+        seeds.push(("question", name, question_with_cookie("web", "A", 512, &[7; 40][..octets])));
+    }
+    seeds.push(("question", "cookie-alone", cookie_alone()));
     for (name, script, lease, _) in UPDATES {
         seeds.push(("update", name, update_message(script, lease).to_vec().unwrap()));
     }
@@ -121,7 +125,15 @@ pub fn all() -> Vec<Seed> {
     seeds
 }
 
-fn opts() -> [Seed; 6] {
+/// A header, and an OPT with a client cookie.
+fn cookie_alone() -> Vec<u8> {
+    let mut message = question_with_cookie("web", "A", 512, &[7; 8]);
+    message.drain(12..message.len() - 23);
+    message[5] = 0;
+    message
+}
+
+fn opts() -> [Seed; 9] {
     let opt = |size: u16, version: u8, options: &[u8]| {
         let mut record = vec![0, 0, 41];
         record.extend(size.to_be_bytes());
@@ -135,6 +147,9 @@ fn opts() -> [Seed; 6] {
         ("edns", "lease-4", opt(4096, 0, &[0, 2, 0, 4, 0, 0, 0, 30])),
         ("edns", "cookie-lease-8", opt(512, 0, &[0, 10, 0, 1, 9, 0, 2, 0, 8, 0, 0, 0, 30, 0, 0, 1, 0])),
         ("edns", "lease-6", opt(512, 0, &[0, 2, 0, 6, 0, 0, 0, 30, 0, 0])),
+        ("edns", "cookie-8", opt(512, 0, &[&[0, 10, 0, 8][..], &[7; 8]].concat())),
+        ("edns", "cookie-24", opt(512, 0, &[&[0, 10, 0, 24][..], &[7; 8], &[1, 0, 0, 0], &[9; 12]].concat())),
+        ("edns", "cookie-41", opt(512, 0, &[&[0, 10, 0, 41][..], &[7; 41]].concat())),
         ("edns", "overrun", opt(512, 0, &[0, 2, 0, 9, 0, 0])),
     ]
 }
@@ -146,6 +161,8 @@ pub fn check() {
         let (outcome, _) = server.answer(Transport::Udp, &question_message(owner, rtype, size));
         assert!(matches!(outcome, Outcome::Reply(_, answered) if answered == wanted), "{what}: {outcome:?}");
     }
+    let outcome = Server::new().answer(Transport::Udp, &cookie_alone()).0;
+    assert_eq!(outcome, Outcome::Reply(12 + 39, Answered::Cookie));
     for (what, script, lease, is_accepted) in UPDATES {
         let message = update_message(script, lease).to_vec().unwrap();
         let told = Server::new().handle(Transport::Udp, &message);

@@ -16,6 +16,7 @@
 mod answers;
 mod clients;
 mod commands;
+mod cookies;
 mod hostile;
 mod leases;
 mod refusals;

@@ -14,23 +14,24 @@ fn two_keys() -> Option<Server> {
 #[test]
 fn a_wrong_secret_and_an_unknown_key() {
     let Some(server) = two_keys() else { return };
-    let script = format!("{ADD} 192.0.2.1");
+    // One line a second from a source says that its signatures are wrong: each of these is another source.
+    let script = |host: u8| format!("local 127.0.0.{host}\n{ADD} 192.0.2.1");
     let signed_as = |algorithm: &str, name: &str, secret: &str| format!("{algorithm}:{name}:{secret}");
     let bob = server.secret("bob");
 
     let wrong_secret = signed_as("hmac-sha256", "alice", &bob);
     let reason = ["BADSIG", "key alice."];
-    server.refused(&["-y", &wrong_secret], &script, "NOTAUTH(BADSIG)", &reason);
+    server.refused(&["-y", &wrong_secret], &script(3), "NOTAUTH(BADSIG)", &reason);
 
     let nobody = signed_as("hmac-sha256", "nobody", &bob);
-    server.refused(&["-y", &nobody], &script, "NOTAUTH(BADKEY)", &["BADKEY", "no key nobody."]);
+    server.refused(&["-y", &nobody], &script(4), "NOTAUTH(BADKEY)", &["BADKEY", "no key nobody."]);
 
     let other_algorithm = signed_as("hmac-sha512", "bob", &bob);
-    server.refused(&["-y", &other_algorithm], &script, "NOTAUTH(BADKEY)", &["BADKEY", "hmac-sha512"]);
+    server.refused(&["-y", &other_algorithm], &script(5), "NOTAUTH(BADKEY)", &["BADKEY", "hmac-sha512"]);
 
     // What lego signs with unless told otherwise.
     let sha1 = signed_as("hmac-sha1", "bob", &bob);
-    server.refused(&["-y", &sha1], &script, "NOTAUTH(BADKEY)", &["BADKEY", "hmac-sha1"]);
+    server.refused(&["-y", &sha1], &script(6), "NOTAUTH(BADKEY)", &["BADKEY", "hmac-sha1"]);
     assert!(server.web().is_empty());
 }
 
@@ -54,9 +55,11 @@ fn a_member_of_somebody_else_s() {
     let Some(server) = two_keys() else { return };
     server.update(&["-k", "alice.key"], &format!("{ADD} 192.0.2.1"));
     let reason = ["m1 of pool web.pool.example. belongs to alice."];
-    for script in [&format!("{ADD} 192.0.2.66"), "update delete m1.web.pool.example."] {
-        server.refused(&["-k", "bob.key"], script, "REFUSED", &reason);
-        server.refused(&[], script, "REFUSED", &reason);
+    for (host, script) in [(3, &*format!("{ADD} 192.0.2.66")), (4, "update delete m1.web.pool.example.")] {
+        // The same reason is logged once a second for each source.
+        let script = format!("local 127.0.0.{host}\n{script}");
+        server.refused(&["-k", "bob.key"], &script, "REFUSED", &reason);
+        server.refused(&[], &script.replace("127.0.0", "127.0.1"), "REFUSED", &reason);
     }
     assert_eq!(server.web(), ["192.0.2.1"]);
     server.update(&["-k", "boss.key"], "update delete m1.web.pool.example.");
@@ -82,8 +85,16 @@ fn a_zone_that_is_not_ours_a_name_outside_it_and_prerequisites() {
     let script = "zone pool.example.\nupdate add m1.web.other.example. 30 A 10.0.0.1";
     server.refused(&[], script, "NOTZONE", &["m1.web.other.example. is not in the zone"]);
     let script = format!("prereq nxdomain m1.web.pool.example.\n{ADD} 10.0.0.1");
-    server.refused(&[], &script, "NOTIMP", &["prerequisites"]);
+    server.refused(
+        &[],
+        &script.replace("nxdomain m1", "yxdomain m1"),
+        "NXDOMAIN",
+        &["m1.web.pool.example. is in use"],
+    );
     assert!(server.web().is_empty());
+    server.update(&[], &script);
+    server.refused(&[], &script, "YXDOMAIN", &["m1.web.pool.example. is not in use"]);
+    assert_eq!(server.web(), ["10.0.0.1"]);
 }
 
 #[test]

@@ -57,8 +57,9 @@ fn signed_with_a_secret_on_the_command_line_whatever_the_case_of_the_key_s_name(
 fn over_tcp_signed_and_not() {
     let Some(server) = fleet("hmac-sha256") else { return };
     life_of_m1(&server, &["-v"], "owner=\"127.0.0.1\"");
-    server.update(&["-v", "-k", "fleet.key"], M1);
-    server.log.wait(&["joined", "owner=\"fleet.\""]);
+    // Its name is kept for who has left; another name is free.
+    server.update(&["-v", "-k", "fleet.key"], &M1.replace("m1", "m2"));
+    server.log.wait(&["joined", "member=\"m2\"", "owner=\"fleet.\""]);
     server.counts(&[("/udp/queued", 0)]);
     let counters = server.counters();
     assert!(counters["connections"]["accepted"].as_u64().unwrap() >= 4, "{counters}");

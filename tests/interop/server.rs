@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -43,7 +44,10 @@ impl Site {
         fs::copy(shipped.join("pool.example.zone"), zones.join("pool.example.zone")).unwrap();
         let toml = fs::read_to_string(shipped.join("pool.example.toml")).unwrap();
         fs::write(zones.join("pool.example.toml"), format!("{toml}\n{zone_toml}")).unwrap();
-        fs::write(dir.path().join("rollcall.toml"), "").unwrap();
+        let file = dir.path().join("rollcall.toml");
+        fs::write(&file, "").unwrap();
+        // Keys will be in it.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         Site { dir }
     }
 

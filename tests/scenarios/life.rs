@@ -1,10 +1,10 @@
 //! A member's life: joining, renewing, changing, leaving, and who may do it.
 
 use hickory_proto::op::ResponseCode;
-use rollcall::membership::Cause;
+use rollcall::membership::{Cause, FOREVER_MS, LEASE_FOREVER_MS, Member, Registered};
 use rollcall::update::Limits;
 
-use super::world::World;
+use super::world::{World, of_member};
 
 const M1: &str =
     "add m1.web 30 A 10.0.0.1; add _http._tcp.web 30 SRV 0 10 8080 m1.web; add m1.web 30 TXT weight=20";
@@ -46,7 +46,7 @@ fn the_same_message_again_is_the_heartbeat() {
     world.advance(1);
     assert!(world.ask("web", "A").is_nodata(), "exactly one lease after the last heartbeat");
     world.advance(8);
-    assert_eq!(world.changes.last().unwrap().cause, Cause::Expired);
+    assert_eq!(world.changes.last().unwrap().cause(), Cause::Expired);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_srv_needs_a_member_with_an_address() {
     let reason = world.refuse("add _http._tcp.web 30 SRV 0 0 80 m1.web");
     assert!(reason.contains("m1 of pool web.pool.example. has no address"), "{reason}");
     let reason = world.refuse("add m1.web 30 A 10.0.0.1; add _http._tcp.web 30 SRV 0 0 80 m1.game");
-    assert!(reason.contains("is not a member of pool web.pool.example."), "{reason}");
+    assert!(reason.contains("SRV target m1.game.pool.example. is not granted"), "{reason}");
     assert!(world.ask("web", "A").is_nodata(), "nothing of a refused message is done");
 }
 
@@ -222,7 +222,7 @@ fn what_makes_nobody_a_member_is_refused() {
 
 #[test]
 fn a_refused_message_takes_nobody_out_of_the_answers() {
-    let mut world = World::with_limits(Limits { members: 2, pools: 3 });
+    let mut world = World::with_limits(Limits { members: 2, pools: 3, records: 100 });
     world.accept("add m1.web 30 A 10.0.0.1");
     world.accept("add m2.game 30 A 10.0.0.2");
     let reason = world.refuse("delete m1.web; add m1.one 30 A 10.0.0.1; add m2.one 30 A 10.0.0.3");
@@ -345,15 +345,41 @@ fn who_leaves_takes_its_services_off_the_count() {
 fn a_pool_that_no_zone_has_any_more_does_not_come_back() {
     let mut world = World::new();
     world.accept("add m1.web 30 A 10.0.0.1");
-    let member = world.changes[0].after.clone().unwrap();
+    let member = of_member(&world.changes[0]).after.clone().unwrap();
     for (pool, comes_back) in [
         (&b"\x04pool\x07example\x00"[..], false),
         (b"\x01a\x01z\x04pool\x07example\x00", false),
         (b"\x02_z\x04pool\x07example\x00", false),
         (b"\x01z\x04pool\x07example\x00", true),
     ] {
-        let change = world.registrar.restore(&pool.into(), b"m1", (*member).clone(), 30_000, world.now_ms);
+        let registered = Registered {
+            member: (*member).clone(),
+            ends_ms: world.now_ms + 30_000,
+            name_ends_ms: world.now_ms + 30_000,
+            signed: None,
+            restored: true,
+        };
+        let change = world.registrar.restore(&pool.into(), b"m1", registered, world.now_ms);
         assert_eq!(change.is_some(), comes_back, "{pool:?}");
+    }
+}
+
+#[test]
+fn a_permanent_member_is_answered_with_the_pools_ttl_however_long_it_is_there() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1");
+    let change = of_member(&world.changes.pop().unwrap()).clone();
+    let member =
+        Member { lease_ms: LEASE_FOREVER_MS, own_ttl_s: 4, ..(**change.after.as_ref().unwrap()).clone() };
+    let registered =
+        Registered { member, ends_ms: FOREVER_MS, name_ends_ms: FOREVER_MS, signed: None, restored: true };
+    let change = world.registrar.restore(&change.pool, b"m2", registered, world.now_ms).unwrap();
+    world.registrar.publish(&[change], world.now_ms).unwrap();
+    assert_eq!(world.ask("m2.web", "A").ttl_s(), 4);
+    for _ in 0..5 {
+        world.advance(365 * 86_400_000);
+        assert_eq!(world.ask("all.web", "A").data(), ["10.0.0.1"], "m2 alone, at the address that m1 had");
+        assert_eq!((world.ask("web", "A").ttl_s(), world.ask("m2.web", "A").ttl_s()), (5, 4));
     }
 }
 
@@ -389,7 +415,10 @@ fn the_first_registration_makes_a_pool_and_an_hour_after_the_last_it_is_forgotte
     assert!(world.ask("chat", "A").is_nxdomain());
     assert!(world.ask("_xmpp._tcp.chat", "SRV").is_nxdomain());
     assert!(world.ask("web", "A").is_nodata(), "a declared pool is never forgotten");
-    for taken in ["add m1.info 30 A 10.0.0.1", "add b.c 30 A 10.0.0.1"] {
-        world.refuse(taken);
-    }
+    world.refuse("add m1.info 30 A 10.0.0.1");
+    // What lies deeper than a member is in no pool's way.
+    world.accept("add m1.c 30 A 10.0.0.1");
+    assert_eq!(world.ask("c", "A").data(), ["10.0.0.1"]);
+    assert_eq!(world.ask("a.b.c", "A").data(), ["192.0.2.81"]);
+    assert!(world.ask("b.c", "A").is_nodata() && world.ask("x.c", "A").is_nxdomain());
 }

@@ -6,21 +6,23 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use ipnetwork::IpNetwork;
-use rollcall::membership::{Cause, Change, LeaseRules};
+use rollcall::change::Change;
+use rollcall::membership::{self, Cause, LeaseRules};
 use rollcall::policy::{Policy, Shown};
-use rollcall::query::{self, Context, Outcome, Scratch, Transport};
-use rollcall::security::{Grant, Grants, Keyring, PoolPattern};
-use rollcall::store::Store;
-use rollcall::update::{Clock, Limits, Registrar, Request, ZoneInput};
+use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring};
+use rollcall::store::{Moment, Store};
+use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::Question;
 use rollcall::zone::{PoolSettings, ZoneSettings, file};
 
-const LIMITS: Limits = Limits { members: 100_000, pools: 1_000 };
+const LIMITS: Limits = Limits { members: 100_000, pools: 1_000, records: 10_000 };
 pub const ZONE: &str = "pool.example.";
 const ZONE_FILE: &str = "\
 $TTL 300
@@ -180,15 +182,10 @@ impl World {
                 pools: pools.iter().map(|(pool, settings)| (name(pool), settings.clone())).collect(),
             },
             grants: Grants::new(vec![Grant {
-                key: None,
-                sources: Vec::new(),
-                pools: vec![PoolPattern::new("*")],
                 addresses: ["10.0.0.0/8", "2001:db8::/32"]
                     .map(|prefix| prefix.parse::<IpNetwork>().unwrap())
                     .into(),
-                owner: None,
-                admin: false,
-                lease_s: None,
+                ..Grant::to(Holder::Unsigned)
             }]),
             serial: loaded
                 .as_ref()
@@ -196,10 +193,21 @@ impl World {
                 .map_or(7, |(_, serial)| *serial),
         };
         let run = loaded.as_ref().map_or(1, |loaded| loaded.run);
-        let mut registrar = Registrar::new(vec![zone], Keyring::default(), limits, run, now_ms, 1).unwrap();
+        let cookies = Arc::new(Cookies::new([7; 16]));
+        let dynamics = loaded.as_ref().map(|loaded| loaded.dynamics(now_ms)).unwrap_or_default();
+        let (zones, keyring) = (vec![zone], Keyring::default());
+        let setup = Setup { zones, dynamics, keyring, cookies, limits, run };
+        let mut registrar = Registrar::new(setup, now_ms, 1).unwrap();
         let mut restored = Vec::new();
-        for back in loaded.into_iter().flat_map(|loaded| loaded.members) {
-            restored.extend(registrar.restore(&back.pool, &back.name, back.member, back.grace_ms, now_ms));
+        let (members, absent) =
+            loaded.map_or_else(Default::default, |loaded| (loaded.members, loaded.absent));
+        for back in members {
+            let (pool, name, registered) = back.registered(now_ms);
+            restored.extend(registrar.restore(&pool, &name, registered, now_ms));
+        }
+        for absent in absent {
+            let (pool, name, absence) = absent.absence(now_ms);
+            registrar.restore_absence(&pool, &name, absence);
         }
         registrar.publish(&restored, now_ms).unwrap();
         World {
@@ -248,7 +256,8 @@ impl World {
 
     fn publish(&mut self, changes: Vec<Change>) {
         if let Some(store) = &mut self.store {
-            store.commit(&changes, &self.registrar.serials()).unwrap();
+            let at = Moment { now_ms: self.now_ms, wall_ms: self.wall_ms };
+            store.commit(&changes, &self.registrar.serials(), at).unwrap();
         }
         self.registrar.publish(&changes, self.now_ms).unwrap();
         self.changes.extend(changes);
@@ -276,7 +285,7 @@ impl World {
         };
         let clock = Clock { now_ms: self.now_ms, wall_s: self.wall_ms / 1000 };
         let handled = self.registrar.handle(&request, clock);
-        let causes = handled.changes.iter().map(|change| change.cause).collect();
+        let causes = handled.changes.iter().map(Change::cause).collect();
         self.publish(handled.changes);
         let reply = handled.reply.expect("a reply").finish(true, clock.wall_s);
         let reply = Message::from_vec(&reply).expect("a reply that parses");
@@ -325,10 +334,16 @@ impl World {
         Answer { octets, message }
     }
 
+    /// What cookies are made from, for a question from `source` now.
+    pub fn cookie_terms(&self) -> CookieTerms<'_> {
+        cookie_terms(&self.registrar, self.source, self.wall_ms)
+    }
+
     /// The raw reply to a raw message.
     pub fn answer(&mut self, transport: Transport, message: &[u8]) -> Option<Vec<u8>> {
         let zones = self.registrar.published();
-        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0 };
+        let cookie = Some(cookie_terms(&self.registrar, self.source, self.wall_ms));
+        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0, cookie };
         let mut out = vec![0; 65_535];
         let reading = query::read(zones, message, &mut self.question);
         match query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut out) {
@@ -342,6 +357,18 @@ impl World {
 
     pub fn serial(&self) -> u32 {
         self.registrar.serials()[0].1
+    }
+}
+
+fn cookie_terms(registrar: &Registrar, client: IpAddr, wall_ms: u64) -> CookieTerms<'_> {
+    CookieTerms { cookies: registrar.cookies(), client, now_s: (wall_ms / 1000) as u32 }
+}
+
+/// The change of a member that it is.
+pub fn of_member(change: &Change) -> &membership::Change {
+    match change {
+        Change::Member(change) => change,
+        Change::Name(change) => panic!("of a name: {change:?}"),
     }
 }
 
@@ -363,6 +390,16 @@ pub fn question_message(name: &str, rtype: &str, udp_size: Option<u16>) -> Vec<u
         message.set_edns(edns);
     }
     message.to_vec().unwrap()
+}
+
+/// The same with a COOKIE option of these octets.
+pub fn question_with_cookie(name: &str, rtype: &str, udp_size: u16, cookie: &[u8]) -> Vec<u8> {
+    let mut message = question_message(name, rtype, Some(udp_size));
+    // The OPT record comes last, and its length last in that.
+    message.truncate(message.len() - 2);
+    message.extend([0, 4 + cookie.len() as u8, 0, 10, 0, cookie.len() as u8]);
+    message.extend_from_slice(cookie);
+    message
 }
 
 pub fn update_message(script: &str, lease: Option<&[u8]>) -> Message {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::super::observe::Counters;
 use super::super::tests::{registrar, registration};
 use super::*;
-use crate::membership::Cause;
+use crate::membership::{Absence, Cause, LeaseRef, Signed};
 use crate::wire::Rcode;
 
 /// What reached the disk, and whether the disk works.
@@ -17,6 +17,8 @@ struct Disk {
     causes: Vec<Cause>,
     /// Each member's last address octet, as a restart would find it.
     members: BTreeMap<Vec<u8>, u8>,
+    /// Each member's floor, seconds since 1970, as the last change about it said.
+    floors: BTreeMap<Vec<u8>, Option<u64>>,
 }
 
 #[derive(Clone, Default)]
@@ -29,13 +31,16 @@ impl Commit for FakeStore {
         &mut self,
         changes: impl IntoIterator<Item = &'c Change>,
         _serials: &[(Box<[u8]>, u32)],
+        _at: Moment,
     ) -> Result<(), &'static str> {
         let mut disk = self.0.borrow_mut();
         if disk.full {
             return Err("no space left");
         }
         for change in changes {
-            disk.causes.push(change.cause);
+            disk.causes.push(change.cause());
+            let Change::Member(change) = change else { panic!("a name: {change:?}") };
+            disk.floors.insert(change.name.to_vec(), change.floor.1.map(|floor| floor.at_s));
             match &change.after {
                 Some(member) => {
                     let ip = member.addresses.last().unwrap().ip.to_string();
@@ -264,4 +269,43 @@ fn the_refused_hear_so_and_change_nothing() {
     assert_eq!(serve(&mut desk, 1_000, &[registration("_x")]), [Rcode::REFUSED]);
     assert!(store.causes().is_empty());
     assert_eq!(counters.to_json()["updates"]["refused"], 1);
+}
+
+#[test]
+fn a_stop_stores_the_floors_that_rose_since_they_were_stored() {
+    let store = FakeStore::default();
+    let (mut desk, counters) = desk(&store);
+    serve(&mut desk, 1_000, &[registration("m1"), registration("m2")]);
+    serve(&mut desk, 2_000, &[registration("m1")]);
+    desk.stop(3_000);
+    assert_eq!(counters.to_json()["store"]["commits"], 1, "nothing to write");
+    // What a heartbeat does that only renews; m1 has the first slot.
+    let lease = LeaseRef { slot: 0, generation: 1 };
+    desk.registrar.published().leases().raise(lease, Signed { at_s: 1_800_000_000, fudge_s: 300 });
+    store.fill(true);
+    desk.stop(4_000);
+    store.fill(false);
+    desk.stop(5_000);
+    assert_eq!(store.causes()[2..], [Cause::Changed], "m2 is left alone");
+    let floors = store.0.borrow().floors.clone();
+    assert_eq!(floors, [(b"m1".to_vec(), Some(1_800_000_000)), (b"m2".to_vec(), None)].into());
+}
+
+#[test]
+fn the_end_of_an_absence_is_stored_and_nobody_sees_it() {
+    let store = FakeStore::default();
+    let (mut desk, counters) = desk(&store);
+    serve(&mut desk, 1_000, &[registration("m1")]);
+    let serials = desk.registrar.serials();
+    let absence = Absence { owner: "fleet".into(), name_ends_ms: 9_000, floor: None, floor_ends_ms: 0 };
+    let web = b"\x03web\x04pool\x07example\x00".as_slice().into();
+    desk.registrar.restore_absence(&web, &b"m9".as_slice().into(), absence);
+    desk.tick(8_999);
+    desk.tick(9_000);
+    desk.tick(10_000);
+    assert_eq!(store.causes(), [Cause::Joined, Cause::Released]);
+    assert_eq!(
+        (counters.to_json()["changes"]["released"].as_u64(), desk.registrar.serials()),
+        (Some(1), serials)
+    );
 }

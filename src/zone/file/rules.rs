@@ -19,7 +19,7 @@ pub(super) const RECORD_FIXED_OCTETS: usize = 12;
 
 /// The most that an RRset may take. A message over TCP has 65,535 octets (RFC 1035 section 4.2.2); header, the longest
 /// question, an OPT, and one alias with the longest target that leads to the RRset, leave 64,986.
-pub(super) const RRSET_OCTETS_MAX: usize =
+pub const RRSET_OCTETS_MAX: usize =
     u16::MAX as usize - HEADER_LEN - (NAME_OCTETS_MAX + 4) - 11 - (RECORD_FIXED_OCTETS + NAME_OCTETS_MAX);
 
 /// As much of a line as an error shows.
@@ -244,21 +244,29 @@ pub(super) fn check_type(owner: &Name, rtype: Rtype, apex: &Name) -> Result<(), 
         Rtype::SOA if owner != apex => Err(ZoneFault::SoaPlace { owner: owner.clone(), apex: apex.clone() }),
         Rtype::NS if owner != apex => Err(ZoneFault::Delegation { owner: owner.clone() }),
         Rtype::DNAME => Err(ZoneFault::Dname),
-        Rtype::SIG
-        | Rtype::NXT
-        | Rtype::DS
-        | Rtype::RRSIG
-        | Rtype::NSEC
-        | Rtype::DNSKEY
-        | Rtype::NSEC3
-        | Rtype::NSEC3PARAM
-        | Rtype::CDS
-        | Rtype::CDNSKEY
-        | Rtype::ZONEMD => Err(ZoneFault::Dnssec { rtype }),
+        _ if is_of_signed_zone(rtype) => Err(ZoneFault::Dnssec { rtype }),
         Rtype::NULL | Rtype::OPT => Err(ZoneFault::Meta { rtype }),
         _ if matches!(rtype.to_int(), 0 | 128..=255) => Err(ZoneFault::Meta { rtype }),
         _ => Ok(()),
     }
+}
+
+/// Whether only a signed zone has records of this type (RFC 4034, RFC 5155), which this version does not serve.
+pub fn is_of_signed_zone(rtype: Rtype) -> bool {
+    matches!(
+        rtype,
+        Rtype::SIG
+            | Rtype::NXT
+            | Rtype::DS
+            | Rtype::RRSIG
+            | Rtype::NSEC
+            | Rtype::DNSKEY
+            | Rtype::NSEC3
+            | Rtype::NSEC3PARAM
+            | Rtype::CDS
+            | Rtype::CDNSKEY
+            | Rtype::ZONEMD
+    )
 }
 
 pub(super) fn check_ttl(ttl: Ttl) -> Result<u32, ZoneFault> {

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use hickory_proto::op::{Edns, Message};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use rollcall::query::{Answered, Outcome, Transport};
 
 use super::{NOW_MS, Server};
@@ -41,6 +43,7 @@ fn ask(server: &mut Server, transport: Transport, message: &[u8]) -> Outcome {
             let is_cut = reply[2] & 0x02 != 0;
             assert_eq!(is_cut, *answered == Answered::Truncated, "TC says that records are missing");
             assert!(!is_cut || transport == Transport::Udp, "nothing is truncated over TCP");
+            check_cookie(message, reply);
         }
         (Outcome::Registrar, None) => {
             let is_update = message[2] & 0x78 == 5 << 3;
@@ -52,6 +55,22 @@ fn ask(server: &mut Server, transport: Transport, message: &[u8]) -> Outcome {
         _ => panic!("a reply that is none"),
     }
     outcome
+}
+
+/// A reply with an OPT has a cookie if the request has one that is whole; it begins as the client's (RFC 7873 section 5.2).
+fn check_cookie(message: &[u8], reply: &[u8]) {
+    let (Ok(asked), Ok(told)) = (Message::from_vec(message), Message::from_vec(reply)) else { return };
+    let (Some(asked), Some(told)) = (asked.edns, told.edns) else { return };
+    let cookie = |edns: &Edns| match edns.option(EdnsCode::Cookie) {
+        Some(EdnsOption::Unknown(_, cookie)) if edns.version() == 0 => Some(cookie.clone()),
+        _ => None,
+    };
+    let asked = cookie(&asked).filter(|cookie| matches!(cookie.len(), 8 | 16..=40));
+    let told = cookie(&told);
+    assert_eq!(asked.is_some(), told.is_some(), "a cookie for a cookie");
+    if let (Some(asked), Some(told)) = (asked, told) {
+        assert_eq!((told.len(), &told[..8]), (24, &asked[..8]));
+    }
 }
 
 /// Where the question that was answered ends: its name is uncompressed.

@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use hickory_proto::op::Message;
 use ipnetwork::IpNetwork;
-use rollcall::membership::{Cause, Change};
+use rollcall::change::Change;
 use rollcall::policy::Policy;
-use rollcall::query::{self, Context, Outcome, Scratch, Transport};
-use rollcall::security::{Grant, Grants, Keyring, PoolPattern};
-use rollcall::update::{Clock, Limits, Registrar, Request, ZoneInput};
+use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring};
+use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::tsig::{Algorithm, Key, sign_request};
 use rollcall::wire::{Name, Question};
 use rollcall::zone::{ZoneSettings, file};
@@ -134,15 +134,7 @@ impl Server {
         let apex = Name::bytes_from_str(ZONE).unwrap();
         let pool = |pool: &str| Name::bytes_from_str(&format!("{pool}.{ZONE}")).unwrap();
         let prefixes = ["10.0.0.0/8", "2001:db8::/32"].map(|prefix| prefix.parse::<IpNetwork>().unwrap());
-        let grant = |key| Grant {
-            key,
-            sources: Vec::new(),
-            pools: vec![PoolPattern::new("*")],
-            addresses: prefixes.into(),
-            owner: None,
-            admin: false,
-            lease_s: None,
-        };
+        let grant = |holder| Grant { addresses: prefixes.into(), ..Grant::to(holder) };
         let zone = ZoneInput {
             records: file::parse(ZONE_FILE.as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
             settings: ZoneSettings {
@@ -158,14 +150,17 @@ impl Server {
                 .map(|(name, policy)| (pool(name), pool_settings(policy)))
                 .into(),
             },
-            grants: Grants::new(vec![grant(None), grant(Some(beat().name().clone()))]),
+            grants: Grants::new(vec![grant(Holder::Unsigned), grant(Holder::Key(beat().name().clone()))]),
             serial: 7,
         };
         let mut keyring = Keyring::default();
         keyring.insert(key(Algorithm::HmacSha256)).unwrap();
-        let limits = Limits { members: 16, pools: 6 };
+        let limits = Limits { members: 16, pools: 6, records: 32 };
+        let cookies = Arc::new(Cookies::new([7; 16]));
+        let (zones, dynamics) = (vec![zone], Vec::new());
+        let setup = Setup { zones, dynamics, keyring, cookies, limits, run: 1 };
         Server {
-            registrar: Registrar::new(vec![zone], keyring, limits, 1, NOW_MS, 1).unwrap(),
+            registrar: Registrar::new(setup, NOW_MS, 1).unwrap(),
             now_ms: NOW_MS,
             question: Question::default(),
             scratch: Scratch::new(0, 1),
@@ -184,7 +179,9 @@ impl Server {
 
     fn ask(&mut self, transport: Transport, message: &[u8]) -> Outcome {
         let zones = self.registrar.published();
-        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0 };
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let terms = CookieTerms { cookies: self.registrar.cookies(), client, now_s: WALL_S as u32 };
+        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0, cookie: Some(terms) };
         let reading = query::read(zones, message, &mut self.question);
         query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
     }
@@ -197,9 +194,8 @@ impl Server {
             self.registrar.handle(&Request { message, source, transport, received_ms: clock.now_ms }, clock);
         let refused = handled.refusal.is_some();
         // That a lease was over is a fact, whatever becomes of the message that found it out.
-        let is_fact = |change: &Change| matches!(change.cause, Cause::Expired | Cause::Lapsed);
         assert!(
-            !refused || handled.changes.iter().all(is_fact),
+            !refused || handled.changes.iter().all(Change::is_fact),
             "a refusal changes nothing: {:?}",
             handled.refusal
         );

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use hickory_proto::op::Message;
-use rollcall::membership::Change;
+use rollcall::change::Change;
 use rollcall::query::Transport;
 use rollcall::wire::tsig::sign_request;
 
@@ -37,7 +37,10 @@ fn judge(message: &[u8]) {
     if changes.is_empty() {
         return UNTOUCHED.set(Some((server, before)));
     }
-    let members = changes.iter().filter_map(|change| change.after.as_ref());
+    let members = changes.iter().filter_map(|change| match change {
+        Change::Member(change) => change.after.as_ref(),
+        Change::Name(_) => None,
+    });
     let longest_ms = members.map(|member| member.lease_ms).fold(30_000, u32::max);
     assert!((2_000..=3_600_000).contains(&longest_ms), "a lease within the pool's bounds");
     // What was accepted leaves a server that lets it end. A tick of the wheel is 8 ms.

@@ -1,12 +1,13 @@
 //! Any text as a zone file; what is accepted can be served, record by record.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hickory_proto::op::Message;
 use rollcall::policy::Policy;
 use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
-use rollcall::security::{Grants, Keyring};
-use rollcall::update::{Limits, Registrar, ZoneInput};
+use rollcall::security::{Cookies, Grants, Keyring};
+use rollcall::update::{Limits, Registrar, Setup, ZoneInput};
 use rollcall::wire::{Name, Question};
 use rollcall::zone::{ZoneSettings, file};
 
@@ -33,11 +34,14 @@ pub fn run(text: &[u8]) {
         pools: Vec::new(),
     };
     let zone = ZoneInput { settings, records, grants: Grants::default(), serial: 1 };
-    let limits = Limits { members: 1, pools: 1 };
-    let registrar = Registrar::new(vec![zone], Keyring::default(), limits, 1, NOW_MS, 1)
-        .expect("a zone file that was accepted can be served");
+    let limits = Limits { members: 1, pools: 1, records: 1 };
+    let cookies = Arc::new(Cookies::new([7; 16]));
+    let (zones, dynamics, keyring) = (vec![zone], Vec::new(), Keyring::default());
+    let setup = Setup { zones, dynamics, keyring, cookies, limits, run: 1 };
+    let registrar = Registrar::new(setup, NOW_MS, 1).expect("a zone file that was accepted can be served");
     let zones = registrar.published();
-    let context = Context { zones, transport: Transport::Tcp, now_ms: NOW_MS, reserved: 0 };
+    let transport = Transport::Tcp;
+    let context = Context { zones, transport, now_ms: NOW_MS, reserved: 0, cookie: None };
     let (mut question, mut scratch, mut out) = (Question::default(), Scratch::new(0, 1), vec![0; 65_535]);
     for (owner, rtype) in asked {
         let head = b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00";

@@ -1,0 +1,79 @@
+//! What happened: the one stream that the published zones, the store, the counters and the log consume.
+
+use std::sync::Arc;
+
+use crate::membership::{self, Cause, MemberName, PoolHandle};
+use crate::zone::NameChange;
+
+/// One thing before and after. Consumers compare the two; none of them asks where it came from.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Of a member of a pool.
+    Member(membership::Change),
+    /// Of the ordinary records of a name.
+    Name(NameChange),
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A member of a pool.
+    Member(PoolHandle, MemberName),
+    /// A name with ordinary records, lower-case wire form.
+    Name(Arc<[u8]>),
+}
+
+impl Change {
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Change::Member(change) => Subject::Member(Arc::clone(&change.pool), change.name.clone()),
+            Change::Name(change) => Subject::Name(Arc::clone(&change.name)),
+        }
+    }
+
+    /// Why it happened.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Change::Member(change) => change.cause,
+            Change::Name(change) => change.cause,
+        }
+    }
+
+    /// The name whose zone it is in: the pool's, or its own.
+    pub fn zone_name(&self) -> &[u8] {
+        match self {
+            Change::Member(change) => &change.pool,
+            Change::Name(change) => &change.name,
+        }
+    }
+
+    /// Whether the store must hold it.
+    pub fn is_durable(&self) -> bool {
+        match self {
+            Change::Member(change) => change.is_durable(),
+            Change::Name(change) => change.is_durable(),
+        }
+    }
+
+    /// Whether any record in the zone differs: then the zone's serial moves.
+    pub fn is_visible(&self) -> bool {
+        match self {
+            Change::Member(change) => change.is_visible(),
+            Change::Name(change) => change.is_visible,
+        }
+    }
+
+    /// Whether it happened whatever becomes of the message that brought it to light: a lease or a record came to its end.
+    pub fn is_fact(&self) -> bool {
+        matches!(self.cause(), Cause::Expired | Cause::Lapsed)
+    }
+
+    /// The change that takes this one back, for a store that may or may not have it.
+    pub fn reversed(&self) -> Change {
+        match self {
+            Change::Member(change) => Change::Member(change.reversed()),
+            Change::Name(change) => Change::Name(change.reversed()),
+        }
+    }
+}

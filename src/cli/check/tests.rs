@@ -1,0 +1,144 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::*;
+
+const ZONE: &str =
+    "@ 60 SOA ns hostmaster 42 1200 180 1209600 2\n@ 60 NS ns\nns 60 A 192.0.2.1\nx 60 TXT a\nx 30 TXT b\n";
+const TOML: &str = "create_pools = true\n[[pool]]\nname = 'web'\n[[pool]]\nname = 'game.eu'\npolicy = 'weighted-random'\n\
+    [[grant]]\nunsigned = true\n[[grant]]\nkey = 'fleet'\nsources = ['10.0.0.0/8']\nowner = 'ops'\nadmin = true\nlease = 60\n\
+    [[grant]]\nkey = 'fleet'\npools = ['web']\nnames = ['_acme-challenge.*', '@']\ntypes = ['A', 'SRV', 'CAA']\n\
+    addresses = ['10.0.0.0/8']\nown_address = true\ntargets = ['db.example.net', '.']\nlease = 'none'\n";
+const SERVER: &str =
+    "state = '/s'\n[[key]]\nname = 'Fleet'\nsecret = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='\n";
+
+fn run(toml: &str, json: bool) -> (u8, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("zones")).unwrap();
+    write("rollcall.toml", SERVER);
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(dir.path().join("rollcall.toml"), private).unwrap();
+    write("zones/pool.example.zone", ZONE);
+    write("zones/pool.example.toml", toml);
+    let args = CheckArgs { file: Some(dir.path().join("rollcall.toml")), zones: None, json };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = check(&args, &mut out, &mut err).unwrap();
+    let text = |octets| String::from_utf8(octets).unwrap().replace(dir.path().to_str().unwrap(), "DIR");
+    (code, text(out), text(err))
+}
+
+#[test]
+fn a_summary_for_people() {
+    let (code, out, err) = run(TOML, false);
+    assert_eq!(code, EXIT_OK);
+    assert_eq!(
+        err,
+        "DIR/zones/pool.example.zone:5: warning: x.pool.example. TXT has several TTLs; 30, the smallest, is served\n"
+    );
+    assert_eq!(
+        out,
+        "files   DIR/rollcall.toml, DIR/zones/pool.example.toml, DIR/zones/pool.example.zone
+listen  127.0.0.1:5300, [::1]:5300
+state   /s
+keys    fleet.
+
+pool.example.  serial 42, 5 records (DIR/zones/pool.example.zone)
+  2 pools declared, others are made by the first member
+    web      round-robin, TTL 5 s, lease 30 s (2 to 3600), addresses all, services all
+    game.eu  weighted-random, TTL 5 s, lease 30 s (2 to 3600), addresses 1, services all
+  3 grants
+    1. unsigned from loopback: pools *; types A, AAAA, SRV, TXT, HTTPS, SVCB; addresses all but special ones
+    2. key fleet. from 10.0.0.0/8: pools *; types A, AAAA, SRV, TXT, HTTPS, SVCB; addresses all but special ones; owner ops; lease 60 s; admin
+    3. key fleet. from anywhere: pools web; names _acme-challenge.*, @; types A, SRV, CAA; addresses 10.0.0.0/8, the sender's own; targets db.example.net., .; permanent
+"
+    );
+}
+
+#[test]
+fn a_report_for_programs() {
+    let (code, out, _) = run(TOML, true);
+    assert_eq!(code, EXIT_OK);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["zones"][0]["serial"], 42);
+    assert_eq!(json["zones"][0]["pools"][1]["name"], "game.eu");
+    assert_eq!(json["zones"][0]["pools"][1]["addresses"], 1);
+    let grants = &json["zones"][0]["grants"];
+    assert_eq!((&grants[1]["key"], &grants[1]["lease_s"]), (&"fleet.".into(), &60.into()));
+    assert_eq!((&grants[1]["types"][4], &grants[1]["permanent"]), (&"HTTPS".into(), &false.into()));
+    let third = serde_json::json!({
+        "number": 3, "key": "fleet.", "sources": [], "pools": ["web"], "names": ["_acme-challenge.*", "@"],
+        "types": ["A", "SRV", "CAA"], "addresses": ["10.0.0.0/8"], "own_address": true,
+        "targets": ["db.example.net.", "."], "owner": null, "admin": false, "lease_s": null, "permanent": true,
+    });
+    assert_eq!(grants[2], third);
+    assert_eq!(json["zones"][0]["warnings"][0]["line"], 5);
+    assert!(!out.contains("MDEy"), "a secret: {out}");
+}
+
+#[test]
+fn grants_for_names_alone_and_for_everything() {
+    let toml = "[[grant]]\nunsigned = true\nnames = ['*']\ntypes = ['*']\n\
+        [[grant]]\nunsigned = true\nsources = ['10.0.0.0/8']\nnames = ['www']\nown_address = true\n\
+        [[grant]]\nunsigned = true\nnames = ['www']\ntypes = ['CAA', 'TXT']\n";
+    let (_, out, _) = run(toml, false);
+    let wanted = "    1. unsigned from loopback: pools none; names *; types *; addresses all but special ones\n    \
+        2. unsigned from 10.0.0.0/8: pools none; names www; types A, AAAA, SRV, TXT, HTTPS, SVCB; addresses the \
+        sender's own\n    3. unsigned from loopback: pools none; names www; types CAA, TXT\n";
+    assert!(out.ends_with(wanted), "{out}");
+}
+
+#[test]
+fn warnings_name_file_and_line_and_are_no_error() {
+    let (code, out, err) = run("[[grant]]\nunsigned = true\npools = ['web']\n", false);
+    assert_eq!(code, EXIT_OK);
+    assert!(out.contains("\n  1 grant\n"), "{out}");
+    assert!(err.contains("DIR/zones/pool.example.toml:3: warning: no pool of this zone matches"), "{err}");
+    assert!(
+        err.contains("DIR/rollcall.toml:3: warning: no zone has a [[grant]] for the key fleet."),
+        "{err}"
+    );
+    let (_, out, _) = run("", true);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["warnings"][0]["line"], 3);
+    assert_eq!(json["zones"][0]["warnings"][0]["line"], 5);
+}
+
+#[test]
+fn the_root_zones_pools_are_named_whole() {
+    let name = |text: &str| Name::bytes_from_str(text).unwrap();
+    let pool = PoolSettings {
+        policy: Policy::RoundRobin,
+        ttl_s: 5,
+        addresses: Shown::All,
+        services: Shown::All,
+        leases: crate::membership::LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 60_000 },
+    };
+    assert_eq!(PoolReport::of(&name("web."), &name("."), &pool).name, "web");
+    assert_eq!(PoolReport::of(&name("web.eu.a."), &name("a."), &pool).name, "web.eu");
+}
+
+#[test]
+fn errors_go_to_standard_error_and_into_the_json() {
+    let (code, out, err) = run("ttl = 9000\n", false);
+    assert_eq!((code, out.as_str()), (EXIT_FAILED, ""));
+    assert!(err.starts_with("DIR/zones/pool.example.toml:1:7: `ttl` is 9000; give 0 to 3600\n"), "{err}");
+    let (code, out, err) = run("ttl = 9000\n", true);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["ok"]), (EXIT_FAILED, &serde_json::Value::Bool(false)));
+    assert_eq!(json["error"].as_str().unwrap(), err.trim_end());
+}
+
+#[test]
+fn the_shipped_zone_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rollcall.toml");
+    std::fs::write(&file, "state = '/s'\n").unwrap();
+    let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+    let args = CheckArgs { file: Some(file), zones: Some(zones), json: false };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(check(&args, &mut out, &mut err).unwrap(), EXIT_OK);
+    assert_eq!(String::from_utf8(err).unwrap(), "");
+    assert!(String::from_utf8(out).unwrap().contains("\npool.example.  serial "));
+}
