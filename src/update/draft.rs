@@ -23,8 +23,8 @@ pub(super) struct Verdict {
     pub name: MemberName,
     /// The member and when its lease ends, monotonic milliseconds; `None` leaves.
     pub keep: Option<(Member, u64)>,
-    /// For how long its name is kept from now on if nothing more is heard of it, milliseconds.
-    pub key_lease_ms: u32,
+    /// For how long its name is kept from now on if nothing more is heard of it, milliseconds; `None` as long as before.
+    pub key_lease_ms: Option<u32>,
 }
 
 /// An attribute that a heartbeat had wrong.
@@ -56,6 +56,8 @@ pub(super) struct Registration {
     pub owner: Box<str>,
     pub lease_ms: u32,
     pub key_lease_ms: u32,
+    /// Whether the message asked for a lease.
+    pub is_asked: bool,
     pub run: u32,
     pub now_ms: u64,
 }
@@ -222,8 +224,12 @@ impl Draft {
         if self.before.as_ref().is_some_and(|(before, _)| **before == self.member && !self.names_any()) {
             return Ok(None);
         }
-        let key_lease_ms =
-            if self.names_any() || leaves { registration.key_lease_ms } else { self.member.key_lease_ms };
+        let key_lease_ms = match leaves {
+            true if registration.is_asked => Some(registration.key_lease_ms),
+            true => Some(self.member.key_lease_ms),
+            // A deletion renews nothing.
+            false => self.names_any().then_some(registration.key_lease_ms),
+        };
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
         Ok(Some(Verdict { pool, name, keep, key_lease_ms }))
     }

@@ -5,7 +5,6 @@ use crate::wire::{
     Class, Edns, HEADER_LEN, Header, LeaseOption, RawRecord, Rtype, WireError, expand_rdata, lower,
     name_in_message, read_record,
 };
-use crate::zone::is_below;
 
 /// One record of the prerequisite section, as the condition that it states (RFC 2136 section 2.4). Names are in lower-case
 /// wire form.
@@ -108,6 +107,9 @@ impl Command {
     }
 }
 
+/// Whether a name lies in the message's zone: at or below its apex, and in no zone below it that is served here too.
+pub(super) type InZone<'z> = &'z dyn Fn(&[u8]) -> bool;
+
 /// The outline of an UPDATE: enough to find the zone and to reply.
 #[derive(Debug)]
 pub(super) struct Outline {
@@ -164,68 +166,69 @@ impl Outline {
         Ok(self.edns.as_ref().map_or(Ok(None), |edns| edns.lease(message))?)
     }
 
-    /// The prerequisite section as conditions, none of them judged yet.
-    pub fn prerequisites(&self, message: &[u8]) -> Result<Vec<Prerequisite>, Refusal> {
-        self.prerequisites.iter().map(|record| self.prerequisite(message, record)).collect()
-    }
-
-    /// RFC 2136 section 3.2.
-    fn prerequisite(&self, message: &[u8], record: &RawRecord) -> Result<Prerequisite, Refusal> {
-        let (name, _) = name_in_message(message, record.start)?;
-        let name = lower(name.as_slice());
-        let (rtype, class) = (record.rtype, record.class);
-        let bad = Err(Refusal::BadPrerequisite { name: name.clone(), rtype, class });
-        let is_bare = record.rdata.is_empty();
-        if record.ttl != 0 || is_meta(rtype) {
-            return bad;
-        }
-        if !is_below(&name, &self.zone) {
-            return Err(Refusal::NotZone { name });
-        }
-        match class {
-            Class::ANY | Class::NONE if !is_bare => bad,
-            Class::ANY if rtype == Rtype::ANY => Ok(Prerequisite::NameInUse { name }),
-            Class::ANY => Ok(Prerequisite::RrsetExists { name, rtype }),
-            Class::NONE if rtype == Rtype::ANY => Ok(Prerequisite::NameNotInUse { name }),
-            Class::NONE => Ok(Prerequisite::NoRrset { name, rtype }),
-            Class::IN if rtype != Rtype::ANY => {
-                Ok(Prerequisite::RrsetHas { name, rtype, rdata: expand_rdata(message, record)? })
-            }
-            _ => bad,
-        }
+    /// The prerequisite section as conditions, none of them judged yet: a record that states none refuses only after all
+    /// before it hold (RFC 2136 section 3.2.5).
+    pub fn prerequisites(&self, message: &[u8], zone: InZone<'_>) -> Vec<Result<Prerequisite, Refusal>> {
+        self.prerequisites.iter().map(|record| prerequisite(message, record, zone)).collect()
     }
 
     /// The update section as commands. Every record is read and judged before any has an effect.
-    pub fn commands(&self, message: &[u8]) -> Result<Vec<Command>, Refusal> {
-        self.updates.iter().map(|record| self.command(message, record)).collect()
+    pub fn commands(&self, message: &[u8], zone: InZone<'_>) -> Result<Vec<Command>, Refusal> {
+        self.updates.iter().map(|record| command(message, record, zone)).collect()
     }
+}
 
-    /// RFC 2136 section 3.4.1.
-    fn command(&self, message: &[u8], record: &RawRecord) -> Result<Command, Refusal> {
-        let (name, _) = name_in_message(message, record.start)?;
-        let name = lower(name.as_slice());
-        if !is_below(&name, &self.zone) {
-            return Err(Refusal::NotZone { name });
+/// RFC 2136 section 3.2.
+fn prerequisite(message: &[u8], record: &RawRecord, zone: InZone<'_>) -> Result<Prerequisite, Refusal> {
+    let (name, _) = name_in_message(message, record.start)?;
+    let name = lower(name.as_slice());
+    let (rtype, class) = (record.rtype, record.class);
+    let bad = Err(Refusal::BadPrerequisite { name: name.clone(), rtype, class });
+    let is_bare = record.rdata.is_empty();
+    if record.ttl != 0 || is_meta(rtype) {
+        return bad;
+    }
+    if !zone(&name) {
+        return Err(Refusal::NotZone { name });
+    }
+    match class {
+        Class::ANY | Class::NONE if !is_bare => bad,
+        Class::ANY if rtype == Rtype::ANY => Ok(Prerequisite::NameInUse { name }),
+        Class::ANY => Ok(Prerequisite::RrsetExists { name, rtype }),
+        Class::NONE if rtype == Rtype::ANY => Ok(Prerequisite::NameNotInUse { name }),
+        Class::NONE => Ok(Prerequisite::NoRrset { name, rtype }),
+        Class::IN if rtype != Rtype::ANY => {
+            Ok(Prerequisite::RrsetHas { name, rtype, rdata: expand_rdata(message, record)? })
         }
-        let rtype = record.rtype;
-        let bad = Err(Refusal::BadUpdateRecord { name: name.clone(), rtype, class: record.class });
-        let is_bare = record.ttl == 0 && record.rdata.is_empty();
-        match record.class {
-            _ if is_meta(rtype) => bad,
-            Class::IN if rtype == Rtype::ANY => bad,
-            Class::IN => {
-                let rdata = expand_rdata(message, record)?;
-                // RFC 2181 section 8: a TTL with its first bit set is taken as 0.
-                let ttl_s = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl };
-                Ok(Command::Add { name, rtype, ttl_s, rdata })
-            }
-            Class::ANY if !is_bare => bad,
-            Class::ANY if rtype == Rtype::ANY => Ok(Command::DeleteName { name }),
-            Class::ANY => Ok(Command::DeleteRrset { name, rtype }),
-            Class::NONE if rtype == Rtype::ANY || record.ttl != 0 => bad,
-            Class::NONE => Ok(Command::DeleteRecord { name, rtype, rdata: expand_rdata(message, record)? }),
-            _ => bad,
+        _ => bad,
+    }
+}
+
+/// RFC 2136 section 3.4.1.
+fn command(message: &[u8], record: &RawRecord, zone: InZone<'_>) -> Result<Command, Refusal> {
+    let (name, _) = name_in_message(message, record.start)?;
+    let name = lower(name.as_slice());
+    if !zone(&name) {
+        return Err(Refusal::NotZone { name });
+    }
+    let rtype = record.rtype;
+    let bad = Err(Refusal::BadUpdateRecord { name: name.clone(), rtype, class: record.class });
+    let is_bare = record.ttl == 0 && record.rdata.is_empty();
+    match record.class {
+        _ if is_meta(rtype) => bad,
+        Class::IN if rtype == Rtype::ANY => bad,
+        Class::IN => {
+            let rdata = expand_rdata(message, record)?;
+            // RFC 2181 section 8: a TTL with its first bit set is taken as 0.
+            let ttl_s = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl };
+            Ok(Command::Add { name, rtype, ttl_s, rdata })
         }
+        Class::ANY if !is_bare => bad,
+        Class::ANY if rtype == Rtype::ANY => Ok(Command::DeleteName { name }),
+        Class::ANY => Ok(Command::DeleteRrset { name, rtype }),
+        Class::NONE if rtype == Rtype::ANY || record.ttl != 0 => bad,
+        Class::NONE => Ok(Command::DeleteRecord { name, rtype, rdata: expand_rdata(message, record)? }),
+        _ => bad,
     }
 }
 

@@ -40,10 +40,12 @@ pub(super) struct NameDraft {
 /// What the records that a message adds are granted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Granted {
-    /// Milliseconds; `None` for records that stay until they are deleted, 0 for records that are to go.
+    /// Milliseconds; `None` for records that stay until they are deleted.
     pub lease_ms: Option<u32>,
     /// The same for KEY records (RFC 9664 section 4).
     pub key_lease_ms: Option<u32>,
+    /// Whether that is a lease of its own, and not the one of all others.
+    pub has_key_lease: bool,
     /// The server's run.
     pub run: u32,
     /// When the message was received, monotonic milliseconds.
@@ -52,8 +54,13 @@ pub(super) struct Granted {
 
 impl Granted {
     fn lease_of(&self, rtype: u16) -> Option<u32> {
-        if rtype == Rtype::KEY.to_int() { self.key_lease_ms } else { self.lease_ms }
+        if is_key(rtype) { self.key_lease_ms } else { self.lease_ms }
     }
+}
+
+/// Whether it is the type that KEY-LEASE is about.
+fn is_key(rtype: u16) -> bool {
+    rtype == Rtype::KEY.to_int()
 }
 
 impl NameDraft {
@@ -211,13 +218,16 @@ impl NameDraft {
         let named = std::mem::take(&mut self.named);
         let mut left = Left::Nothing;
         for (&rtype, set) in self.records.sets.iter_mut().filter(|(rtype, _)| **rtype != SOA) {
-            let lease_ms = granted.lease_of(rtype);
+            // The apex keeps its SOA and a NS; a lease would take the last one away.
+            let lease_ms = granted.lease_of(rtype).filter(|_| !(self.is_apex && rtype == NS));
             let is_named =
                 |record: &Record| named.iter().any(|(held, rdata)| *held == rtype && *rdata == record.rdata);
             for record in set.records.iter_mut().filter(|record| is_named(record)) {
                 // The file's stay as they are.
                 let lease_ms = lease_ms.filter(|_| record.term.is_some());
-                left = left.min(lease_ms.map_or(Left::Permanent, |lease_ms| Left::Ms(lease_ms.into())));
+                if !(is_key(rtype) && granted.has_key_lease) {
+                    left = left.min(lease_ms.map_or(Left::Permanent, |lease_ms| Left::Ms(lease_ms.into())));
+                }
                 if let Some(term) = &mut record.term {
                     let ends_ms =
                         lease_ms.map_or(PERMANENT_MS, |lease_ms| granted.now_ms + u64::from(lease_ms));
@@ -225,8 +235,6 @@ impl NameDraft {
                 }
             }
         }
-        // A lease of nothing: what the message names is to go (RFC 9664 section 4).
-        self.records.remove_ended(granted.now_ms);
         if self.records == self.shown_before {
             return (None, left);
         }

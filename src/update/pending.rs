@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::Refusal;
 use super::message::{Command, Prerequisite};
 use super::plan::Drafts;
 use crate::change::Change;
@@ -51,12 +52,12 @@ impl Pending {
 
     /// Whether what a message asks about, or the ordinary records that it changes, depend on any. Its members are looked at
     /// when they are drafted, see [`Pending::touches`].
-    pub fn has_any_of(&self, prerequisites: &[Prerequisite], commands: &[Command]) -> bool {
+    pub fn has_any_of(&self, prerequisites: &[Result<Prerequisite, Refusal>], commands: &[Command]) -> bool {
         if self.is_empty() {
             return false;
         }
         let is_asked = |name: &[u8]| self.names.contains(name) || self.has_pool_at_or_above(name);
-        prerequisites.iter().map(Prerequisite::name).any(is_asked)
+        prerequisites.iter().flatten().map(Prerequisite::name).any(is_asked)
             || commands.iter().any(|command| self.names.contains(command.name()))
     }
 

@@ -250,10 +250,25 @@ impl<'a> Drafts<'a> {
             }
             (target, ..) => {
                 self.judge_ordinary(target.pool(), name, rtype)?;
-                let publisher = self.publisher;
-                self.name(name).add(publisher, rtype, ttl_s, rdata)
+                let (publisher, is_to_go) = (self.publisher, self.is_to_go(rtype));
+                let draft = self.name(name);
+                if is_to_go {
+                    draft.delete_record(rtype, rdata);
+                    return Ok(());
+                }
+                draft.add(publisher, rtype, ttl_s, rdata)
             }
         }
+    }
+
+    /// Whether the message asks for a lease of nothing: then the ordinary records that it names are to go (RFC 9664 section 4).
+    fn is_to_go(&self, rtype: Rtype) -> bool {
+        let wish = self.terms.wish;
+        let asked_s = match rtype {
+            Rtype::KEY => wish.map(|wish| wish.key_lease_s.unwrap_or(wish.lease_s)),
+            _ => wish.map(|wish| wish.lease_s),
+        };
+        asked_s == Some(0)
     }
 
     /// Whether an ordinary record of this type may stand at this name at all.
@@ -414,10 +429,7 @@ impl<'a> Drafts<'a> {
     /// grant's lease; else until they are deleted.
     fn granted(&self, grant: &Grant) -> Granted {
         let leases = &self.publisher.settings().defaults.leases;
-        let clamped = |wish_s: u32| match wish_s {
-            0 => 0,
-            wish_s => leases.grant(Some(u64::from(wish_s) * 1000)),
-        };
+        let clamped = |wish_s: u32| leases.grant(Some(u64::from(wish_s) * 1000));
         let asked_ms = self.terms.wish.map(|wish| clamped(wish.lease_s));
         let lease_ms = match grant.lease {
             GrantedLease::None => None,
@@ -425,8 +437,9 @@ impl<'a> Drafts<'a> {
             GrantedLease::Seconds(seconds) => asked_ms.or(Some(clamped(seconds))),
         };
         let key_lease_ms = lease_ms.map(|lease_ms| self.key_lease_ms(lease_ms));
+        let has_key_lease = self.terms.wish.is_some_and(|wish| wish.key_lease_s.is_some());
         let Terms { run, now_ms, .. } = self.terms;
-        Granted { lease_ms, key_lease_ms, run, now_ms }
+        Granted { lease_ms, key_lease_ms, has_key_lease, run, now_ms }
     }
 
     /// Judges what stands at the end: all of it is allowed, or nothing is done.
@@ -466,11 +479,13 @@ impl<'a> Drafts<'a> {
         let grant = self.grant_for(text, &name, &draft)?;
         let Terms { now_ms, run, .. } = self.terms;
         let owner = self.owner(grant);
+        let lease_ms = self.lease_ms(pool, grant);
         let held_by = match &draft.before {
             Some((before, _)) => Some((before.owner.clone(), None)),
             None => {
                 let absence = self.roll.absence(pool, &name, now_ms);
-                let absence = absence.filter(|absence| absence.keeps_name(now_ms) && draft.names_any());
+                let joins = draft.names_any() && lease_ms > 0;
+                let absence = absence.filter(|absence| absence.keeps_name(now_ms) && joins);
                 absence.map(|absence| (absence.owner.clone(), Some(absence.name_ends_ms)))
             }
         };
@@ -485,13 +500,13 @@ impl<'a> Drafts<'a> {
                 }
             });
         }
-        let lease_ms = self.lease_ms(pool, grant);
         let key_lease_ms = self.key_lease_ms(match lease_ms {
             // Who leaves for good keeps the name as long as who leaves with a lease.
             LEASE_FOREVER_MS => self.leases(pool).default_ms,
             lease_ms => lease_ms,
         });
-        let registration = Registration { owner, lease_ms, key_lease_ms, run, now_ms };
+        let is_asked = self.terms.wish.is_some();
+        let registration = Registration { owner, lease_ms, key_lease_ms, is_asked, run, now_ms };
         draft.judge(PoolHandle::clone(pool), name, &registration, ignored)
     }
 

@@ -10,14 +10,15 @@ use crate::zone::Contents;
 
 /// Whether all of them hold; else the first that does not, those that give rdata last, as the section has it.
 pub(super) fn judge(
-    prerequisites: &[Prerequisite],
+    prerequisites: Vec<Result<Prerequisite, Refusal>>,
     contents: &Contents<'_>,
     hasher: &NameHasher,
 ) -> Result<(), Refusal> {
     let shown = |name: &[u8], rtype| Ok::<_, Refusal>(contents.rdata(&NameKey::of(name, hasher)?, rtype));
-    let mut wanted: BTreeMap<(&[u8], Rtype), Vec<&[u8]>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(Box<[u8]>, Rtype), Vec<Vec<u8>>> = BTreeMap::new();
     for prerequisite in prerequisites {
-        let (name, rtype, condition, holds) = match prerequisite {
+        let prerequisite = prerequisite?;
+        let (name, rtype, condition, holds) = match &prerequisite {
             Prerequisite::NameInUse { name } => {
                 (name, Rtype::ANY, Condition::InUse, !shown(name, Rtype::ANY)?.is_empty())
             }
@@ -31,7 +32,7 @@ pub(super) fn judge(
                 (name, *rtype, Condition::Absent, shown(name, *rtype)?.is_empty())
             }
             Prerequisite::RrsetHas { name, rtype, rdata } => {
-                wanted.entry((name, *rtype)).or_default().push(rdata);
+                wanted.entry((name.clone(), *rtype)).or_default().push(rdata.clone());
                 continue;
             }
         };
@@ -40,12 +41,12 @@ pub(super) fn judge(
         }
     }
     for ((name, rtype), wanted) in wanted {
-        let shown = shown(name, rtype)?;
+        let shown = shown(&name, rtype)?;
         let has = |one: &[u8], other: &[u8]| same_rdata(rtype, one, other);
         let all_wanted = shown.iter().all(|rdata| wanted.iter().any(|other| has(rdata, other)));
         let all_shown = wanted.iter().all(|rdata| shown.iter().any(|other| has(rdata, other)));
         if !all_wanted || !all_shown {
-            return Err(Refusal::Unmet { name: name.into(), rtype, condition: Condition::Equals });
+            return Err(Refusal::Unmet { name, rtype, condition: Condition::Equals });
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::draft::Verdict;
-use super::message::{Command, Outline, Prerequisite};
+use super::message::Outline;
 use super::pending::Pending;
 use super::plan::{Drafts, Plan, Terms};
 use super::reply::{ReplyPlan, Signature};
@@ -321,18 +321,16 @@ impl Registrar {
             edns.cookie(message)?;
         }
         let wish = outline.lease(message)?;
-        let prerequisites = outline.prerequisites(message)?;
-        let commands = outline.commands(message);
+        let is_in_zone = |name: &[u8]| self.zone_of(name) == Some(at);
+        let prerequisites = outline.prerequisites(message, &is_in_zone);
+        let commands = outline.commands(message, &is_in_zone);
         if self.pending.has_any_of(&prerequisites, commands.as_deref().unwrap_or_default()) {
             handled.waits = true;
             return Ok(());
         }
-        let prerequisite_names = prerequisites.iter().map(Prerequisite::name);
-        self.check_in_zone(at, prerequisite_names)?;
         let contents = publisher.zone().contents(self.roll.leases(), request.received_ms);
-        prerequisites::judge(&prerequisites, &contents, self.published.hasher())?;
+        prerequisites::judge(prerequisites, &contents, self.published.hasher())?;
         let commands = commands?;
-        self.check_in_zone(at, commands.iter().map(Command::name))?;
 
         let terms = Terms { now_ms: request.received_ms, wish, run: self.run };
         let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms, &commands);
@@ -374,14 +372,6 @@ impl Registrar {
                 *floor = signed.and(Some(*floor));
                 change.signed = Some((key.name().clone(), *floor));
             }
-        }
-    }
-
-    /// A name that lies in the zone may lie in one below it that is served here too.
-    fn check_in_zone<'n>(&self, at: usize, mut names: impl Iterator<Item = &'n [u8]>) -> Result<(), Refusal> {
-        match names.find(|name| self.zone_of(name) != Some(at)) {
-            Some(name) => Err(Refusal::NotZone { name: name.into() }),
-            None => Ok(()),
         }
     }
 
@@ -454,7 +444,9 @@ impl Registrar {
         let mut changes = Vec::new();
         for Verdict { pool, name, keep, key_lease_ms } in plan.verdicts {
             changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
-            let name_ends_ms = lease_end_ms(now_ms, key_lease_ms);
+            let held_until_ms = || self.roll.find(&pool, &name).map_or(0, |entry| entry.name_ends_ms);
+            let name_ends_ms =
+                key_lease_ms.map_or_else(held_until_ms, |key_lease_ms| lease_end_ms(now_ms, key_lease_ms));
             match keep {
                 None => {
                     let leaving = Leaving { name_ends_ms, signed };

@@ -61,6 +61,11 @@ impl Publisher {
         let mut cells = BTreeMap::new();
         for (name, records) in &names {
             let node = Node { rrsets: records.rrsets(), dynamic: records.dynamic(), role: Role::Plain };
+            let is_pool = pools.iter().any(|(pool, _)| **pool == **name);
+            if node.rrsets.is_empty() && !is_pool && **name != *publisher.zone().apex() {
+                publisher.empty(&name.as_ref().into(), node.dynamic);
+                continue;
+            }
             publisher.keep(&name.as_ref().into(), node.dynamic.as_deref());
             cells.insert(name.clone(), Arc::new(Cell::new(node)));
         }

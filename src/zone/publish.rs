@@ -47,6 +47,8 @@ pub struct Publisher {
     file_soa: Box<[u8]>,
     names: Names,
     ends: Ends,
+    /// Names of the file that UPDATE has emptied: they are not in the index, and their records must not come back.
+    emptied: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
 }
 
 /// A name's ordinary records as a node has them.
@@ -70,8 +72,8 @@ impl Publisher {
 
     /// For a zone whose declared pools are added with [`Publisher::declare`].
     pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file_soa: Box<[u8]>) -> Self {
-        let (names, ends) = (Names::default(), Ends::default());
-        Publisher { zone, settings, pools: HashMap::default(), file_soa, names, ends }
+        let (names, ends, emptied) = (Names::default(), Ends::default(), HashMap::default());
+        Publisher { zone, settings, pools: HashMap::default(), file_soa, names, ends, emptied }
     }
 
     /// The zone that it publishes.
@@ -190,6 +192,7 @@ impl Publisher {
         let ordinary = known.pending.take();
         let (rrsets, dynamic) =
             ordinary.unwrap_or_else(|| (Arc::clone(&before.rrsets), before.dynamic.clone()));
+        let dynamic = dynamic.or_else(|| self.emptied.remove(pool));
         known.cell.store(Node { rrsets, dynamic, role });
         let cell = Arc::clone(&known.cell);
         // A name enters the index after the view that it leads to.
@@ -235,6 +238,9 @@ impl Publisher {
             self.zone.index.remove(known.service_names(&pool));
             let before = known.cell.load();
             let (rrsets, dynamic) = (Arc::clone(&before.rrsets), before.dynamic.clone());
+            if rrsets.is_empty() {
+                self.empty(&pool, dynamic.clone());
+            }
             known.cell.store(Node { rrsets, dynamic, role: Role::Plain });
             self.set_roles_below(&pool, None);
             self.drop_empty(&pool);
@@ -252,8 +258,12 @@ impl Publisher {
         self.ends.set(name, ends_ms);
     }
 
-    /// What a name has published of ordinary records; of a name that is not in the index, nothing.
+    /// What a name has published of ordinary records, and how that differs from the file's.
     pub fn records(&self, name: &[u8]) -> (NameRecords, Option<Arc<Dynamic>>) {
+        if let Some(dynamic) = self.emptied.get(name) {
+            let records = NameRecords { deleted: dynamic.deleted.clone(), ..NameRecords::default() };
+            return (records, Some(Arc::clone(dynamic)));
+        }
         let Some(cell) = self.zone.index.cell(name) else { return (NameRecords::default(), None) };
         // A service's name leads to its pool's cell, whose records are not the service's.
         if self.pool_of_service(name).is_some_and(|known| Arc::ptr_eq(&known.cell, &cell)) {
@@ -298,22 +308,36 @@ impl Publisher {
         self.note_end(name, change.after.as_deref());
         let (rrsets, dynamic) = (Arc::clone(&change.rrsets), change.after.clone());
         if let Some(known) = self.pools.get_mut(name.as_ref()).filter(|known| known.indexed) {
+            if !rrsets.is_empty() || known.declared {
+                self.names.insert(name);
+            } else {
+                self.names.remove(name);
+            }
             known.pending = Some((rrsets, dynamic));
             return Ok(true);
         }
-        let stays = !rrsets.is_empty() || dynamic.is_some();
-        if stays {
+        if !rrsets.is_empty() || **name == *self.zone.apex() {
+            self.emptied.remove(name);
             self.names.insert(name);
             self.insert_name(name, rrsets, dynamic)?;
         } else {
             self.names.remove(name);
+            self.empty(name, dynamic);
             if let Some(cell) = self.own_cell(name) {
                 let role = self.role_of(name);
-                cell.store(Node { rrsets, dynamic, role });
+                cell.store(Node { role, ..Node::empty() });
             }
             self.drop_empty(name);
         }
         Ok(false)
+    }
+
+    /// Notes what an emptied name had in the file.
+    pub(super) fn empty(&mut self, name: &Arc<[u8]>, dynamic: Option<Arc<Dynamic>>) {
+        match dynamic {
+            Some(dynamic) => _ = self.emptied.insert(Arc::clone(name), dynamic),
+            None => _ = self.emptied.remove(name),
+        }
     }
 
     /// The SOA that a change at the apex brings.

@@ -4,5 +4,8 @@ mod answers;
 mod cookies;
 mod leases;
 mod life;
+mod rfc2136;
+mod rfc9664;
+mod table;
 mod truth;
 mod world;

@@ -8,19 +8,24 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::rr::{Record, RecordType};
 use ipnetwork::IpNetwork;
 use rollcall::change::Change;
 use rollcall::membership::{self, Cause, LeaseRules};
 use rollcall::policy::{Policy, Shown};
 use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
-use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring};
+use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::store::{Moment, Store};
-use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
+use rollcall::update::{self, Clock, Limits, Registrar, Request, ZoneInput};
 use rollcall::wire::Question;
 use rollcall::zone::{PoolSettings, ZoneSettings, file};
+
+#[path = "script.rs"]
+pub mod script;
+
+pub use script::{question_message, text, update_message};
 
 const LIMITS: Limits = Limits { members: 100_000, pools: 1_000, records: 10_000 };
 pub const ZONE: &str = "pool.example.";
@@ -43,8 +48,17 @@ apex   CNAME pool.example.
 note._tcp.web TXT \"static, below a pool\"
 ";
 
+/// A zone below the zone.
+const NESTED_ZONE: &str = "lab.pool.example.";
+const NESTED_ZONE_FILE: &str = "\
+$TTL 300
+@      SOA ns.pool.example. hostmaster 7 3600 600 86400 3600
+@      NS  ns.pool.example.
+bench  TXT lab
+";
+
 /// With an RRset of 2 KB.
-fn zone_file() -> String {
+pub fn zone_file() -> String {
     format!("{ZONE_FILE}long TXT {}\n", format!("\"{}\" ", "x".repeat(200)).repeat(10))
 }
 
@@ -82,14 +96,7 @@ impl Answer {
 
     /// Rdata of the answer section in presentation form, in the order sent.
     pub fn data(&self) -> Vec<String> {
-        let text = |record: &Record| match &record.data {
-            RData::TXT(txt) => {
-                let strings = txt.txt_data.iter().map(|string| String::from_utf8_lossy(string));
-                strings.collect::<Vec<_>>().join(" ")
-            }
-            data => data.to_string(),
-        };
-        self.message.answers.iter().map(text).collect()
+        self.message.answers.iter().map(|record: &Record| text(&record.data)).collect()
     }
 
     /// The same, sorted.
@@ -121,13 +128,55 @@ impl Answer {
     }
 }
 
+/// What a world is made of.
+#[derive(Clone)]
+pub struct Setup {
+    pub pools: Vec<(&'static str, PoolSettings)>,
+    /// Whether a registration makes pools.
+    pub create_pools: bool,
+    pub grants: Vec<Grant>,
+    pub limits: Limits,
+    /// Whether there is a zone below the zone, `lab`.
+    pub has_nested_zone: bool,
+}
+
+impl Default for Setup {
+    /// Pools `web` (round-robin) and `game` (weighted-random), and any other that a registration makes.
+    fn default() -> Self {
+        Setup {
+            pools: vec![
+                ("web", pool_settings(Policy::RoundRobin)),
+                ("game", pool_settings(Policy::WeightedRandom)),
+            ],
+            create_pools: true,
+            grants: vec![loopback_grant()],
+            limits: LIMITS,
+            has_nested_zone: false,
+        }
+    }
+}
+
+/// Lets loopback register addresses of 10.0.0.0/8 and 2001:db8::/32.
+pub fn loopback_grant() -> Grant {
+    let addresses = ["10.0.0.0/8", "2001:db8::/32"].map(|prefix| prefix.parse::<IpNetwork>().unwrap());
+    Grant { addresses: addresses.into(), ..Grant::to(Holder::Unsigned) }
+}
+
+/// The same for every name and every type.
+pub fn records_grant() -> Grant {
+    let mut grant = loopback_grant();
+    grant.addresses.push("192.0.2.80/31".parse::<IpNetwork>().unwrap());
+    let all = || vec![NamePattern::new("*")];
+    Grant { names: all(), types: Types::All, targets: all(), ..grant }
+}
+
 pub struct World {
     pub registrar: Registrar,
     pub scratch: Scratch,
     question: Question,
     store: Option<Store>,
     state: Option<PathBuf>,
-    pools: Vec<(&'static str, PoolSettings)>,
+    setup: Setup,
     pub now_ms: u64,
     pub wall_ms: u64,
     /// Every change so far.
@@ -136,68 +185,52 @@ pub struct World {
 }
 
 impl World {
-    /// Pools `web` (round-robin) and `game` (weighted-random), and any other that a registration makes.
     pub fn new() -> Self {
-        Self::with_pools(&[
-            ("web", pool_settings(Policy::RoundRobin)),
-            ("game", pool_settings(Policy::WeightedRandom)),
-        ])
+        Self::with(Setup::default())
+    }
+
+    pub fn with(setup: Setup) -> Self {
+        Self::start(setup, None, 1_700_000_000_000)
     }
 
     pub fn with_pools(pools: &[(&'static str, PoolSettings)]) -> Self {
-        Self::start(pools.to_vec(), None, 1_700_000_000_000, LIMITS)
+        Self::with(Setup { pools: pools.to_vec(), ..Setup::default() })
     }
 
     /// One that holds little.
     pub fn with_limits(limits: Limits) -> Self {
-        let pools = [("web", Policy::RoundRobin), ("game", Policy::WeightedRandom)];
-        let pools = pools.map(|(name, policy)| (name, pool_settings(policy)));
-        Self::start(pools.to_vec(), None, 1_700_000_000_000, limits)
+        Self::with(Setup { limits, ..Setup::default() })
+    }
+
+    /// One for ordinary records: no registration makes a pool, and there is a zone below the zone.
+    pub fn for_records() -> Self {
+        let grants = vec![records_grant()];
+        Self::with(Setup { create_pools: false, has_nested_zone: true, grants, ..Setup::default() })
     }
 
     /// One whose members survive a restart.
     pub fn with_store(state: &Path) -> Self {
         let pools = vec![("web", pool_settings(Policy::RoundRobin))];
-        Self::start(pools, Some(state.to_owned()), 1_700_000_000_000, LIMITS)
+        Self::start(Setup { pools, ..Setup::default() }, Some(state.to_owned()), 1_700_000_000_000)
     }
 
-    fn start(
-        pools: Vec<(&'static str, PoolSettings)>,
-        state: Option<PathBuf>,
-        wall_ms: u64,
-        limits: Limits,
-    ) -> Self {
-        let apex = rollcall::wire::Name::bytes_from_str(ZONE).unwrap();
-        let name = |pool: &str| rollcall::wire::Name::bytes_from_str(&format!("{pool}.{ZONE}")).unwrap();
+    fn start(setup: Setup, state: Option<PathBuf>, wall_ms: u64) -> Self {
         let now_ms = 1_000;
         let loaded = state.as_ref().map(|state| Store::open(state, 1 << 20, wall_ms).unwrap());
         let (store, loaded) = loaded.map_or((None, None), |(store, loaded)| (Some(store), Some(loaded)));
-        let zone = ZoneInput {
-            records: file::parse(zone_file().as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
-            settings: ZoneSettings {
-                apex,
-                negative_ttl_s: 2,
-                create_pools: true,
-                defaults: pool_settings(Policy::RoundRobin),
-                pools: pools.iter().map(|(pool, settings)| (name(pool), settings.clone())).collect(),
-            },
-            grants: Grants::new(vec![Grant {
-                addresses: ["10.0.0.0/8", "2001:db8::/32"]
-                    .map(|prefix| prefix.parse::<IpNetwork>().unwrap())
-                    .into(),
-                ..Grant::to(Holder::Unsigned)
-            }]),
-            serial: loaded
-                .as_ref()
-                .and_then(|loaded| loaded.serials.first())
-                .map_or(7, |(_, serial)| *serial),
-        };
+        let serials = loaded.as_ref().map(|loaded| &loaded.serials[..]).unwrap_or_default();
+        let serial = serials.first().map_or(7, |(_, serial)| *serial);
+        let mut zones = vec![zone(ZONE, &zone_file(), &setup, serial)];
+        if setup.has_nested_zone {
+            let setup = Setup { pools: Vec::new(), ..setup.clone() };
+            zones.push(zone(NESTED_ZONE, NESTED_ZONE_FILE, &setup, 7));
+        }
         let run = loaded.as_ref().map_or(1, |loaded| loaded.run);
         let cookies = Arc::new(Cookies::new([7; 16]));
         let dynamics = loaded.as_ref().map(|loaded| loaded.dynamics(now_ms)).unwrap_or_default();
-        let (zones, keyring) = (vec![zone], Keyring::default());
-        let setup = Setup { zones, dynamics, keyring, cookies, limits, run };
-        let mut registrar = Registrar::new(setup, now_ms, 1).unwrap();
+        let (keyring, limits) = (Keyring::default(), setup.limits);
+        let beginning = update::Setup { zones, dynamics, keyring, cookies, limits, run };
+        let mut registrar = Registrar::new(beginning, now_ms, 1).unwrap();
         let mut restored = Vec::new();
         let (members, absent) =
             loaded.map_or_else(Default::default, |loaded| (loaded.members, loaded.absent));
@@ -216,7 +249,7 @@ impl World {
             question: Question::default(),
             store,
             state,
-            pools,
+            setup,
             now_ms,
             wall_ms,
             changes: restored,
@@ -226,9 +259,9 @@ impl World {
 
     /// SIGKILL now, and a start `down_ms` later.
     pub fn crash_and_restart(self, down_ms: u64) -> Self {
-        let World { pools, state, wall_ms, store, .. } = self;
+        let World { setup, state, wall_ms, store, .. } = self;
         drop(store);
-        Self::start(pools, state, wall_ms + down_ms, LIMITS)
+        Self::start(setup, state, wall_ms + down_ms)
     }
 
     /// Time passes; leases that are due end, as the server's tick would have it.
@@ -263,8 +296,7 @@ impl World {
         self.changes.extend(changes);
     }
 
-    /// Sends an UPDATE written as nsupdate's input: `add NAME TTL TYPE DATA`, `delete NAME [TYPE [DATA]]`, a line each or
-    /// separated by ';'. Names are relative to the zone.
+    /// Sends an UPDATE in the words of [`update_message`].
     pub fn update(&mut self, script: &str) -> Updated {
         self.update_with_lease(script, None)
     }
@@ -277,12 +309,11 @@ impl World {
 
     /// Sends any message to the registrar.
     pub fn send(&mut self, octets: &[u8]) -> Updated {
-        let request = Request {
-            message: octets,
-            source: self.source,
-            transport: Transport::Udp,
-            received_ms: self.now_ms,
-        };
+        self.send_over(Transport::Udp, octets)
+    }
+
+    pub fn send_over(&mut self, transport: Transport, octets: &[u8]) -> Updated {
+        let request = Request { message: octets, source: self.source, transport, received_ms: self.now_ms };
         let clock = Clock { now_ms: self.now_ms, wall_s: self.wall_ms / 1000 };
         let handled = self.registrar.handle(&request, clock);
         let causes = handled.changes.iter().map(Change::cause).collect();
@@ -356,7 +387,7 @@ impl World {
     }
 
     pub fn serial(&self) -> u32 {
-        self.registrar.serials()[0].1
+        self.registrar.serials().last().unwrap().1
     }
 }
 
@@ -372,26 +403,6 @@ pub fn of_member(change: &Change) -> &membership::Change {
     }
 }
 
-pub fn absolute(name: &str) -> Name {
-    let text = match name {
-        "@" => ZONE.to_owned(),
-        _ if name.ends_with('.') => name.to_owned(),
-        _ => format!("{name}.{ZONE}"),
-    };
-    Name::from_ascii(text).unwrap()
-}
-
-pub fn question_message(name: &str, rtype: &str, udp_size: Option<u16>) -> Vec<u8> {
-    let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
-    message.add_query(Query::query(absolute(name), rtype.parse().unwrap()));
-    if let Some(size) = udp_size {
-        let mut edns = Edns::new();
-        edns.set_max_payload(size);
-        message.set_edns(edns);
-    }
-    message.to_vec().unwrap()
-}
-
 /// The same with a COOKIE option of these octets.
 pub fn question_with_cookie(name: &str, rtype: &str, udp_size: u16, cookie: &[u8]) -> Vec<u8> {
     let mut message = question_message(name, rtype, Some(udp_size));
@@ -402,52 +413,21 @@ pub fn question_with_cookie(name: &str, rtype: &str, udp_size: u16, cookie: &[u8
     message
 }
 
-pub fn update_message(script: &str, lease: Option<&[u8]>) -> Message {
-    let mut message = Message::new(0x4321, MessageType::Query, OpCode::Update);
-    message.add_query(Query::query(absolute("@"), RecordType::SOA));
-    for line in script.split(['\n', ';']).map(str::trim).filter(|line| !line.is_empty()) {
-        message.add_authority(update_record(line));
+fn zone(apex: &str, text: &str, setup: &Setup, serial: u32) -> ZoneInput {
+    let name = |name: &str| rollcall::wire::Name::bytes_from_str(name).unwrap();
+    let pools = setup.pools.iter();
+    ZoneInput {
+        records: file::parse(text.as_bytes(), Path::new("test.zone"), &name(apex)).unwrap(),
+        settings: ZoneSettings {
+            apex: name(apex),
+            negative_ttl_s: 2,
+            create_pools: setup.create_pools,
+            defaults: pool_settings(Policy::RoundRobin),
+            pools: pools
+                .map(|(pool, settings)| (name(&format!("{pool}.{apex}")), settings.clone()))
+                .collect(),
+        },
+        grants: Grants::new(setup.grants.clone()),
+        serial,
     }
-    if let Some(lease) = lease {
-        let mut edns = Edns::new();
-        edns.options_mut().insert(EdnsOption::Unknown(2, lease.to_vec()));
-        message.set_edns(edns);
-    }
-    message
-}
-
-fn update_record(line: &str) -> Record {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    match words[..] {
-        ["add", name, ttl, rtype, ..] => {
-            let data = rdata(rtype, line, 4);
-            Record::from_rdata(absolute(name), ttl.parse().unwrap(), data)
-        }
-        ["delete", name] => deletion(name, RecordType::ANY),
-        ["delete", name, rtype] => deletion(name, rtype.parse().unwrap()),
-        ["delete", name, rtype, ..] => {
-            let mut record = Record::from_rdata(absolute(name), 0, rdata(rtype, line, 3));
-            record.dns_class = DNSClass::NONE;
-            record
-        }
-        _ => panic!("no such update: {line}"),
-    }
-}
-
-fn deletion(name: &str, rtype: RecordType) -> Record {
-    let mut record = Record::update0(absolute(name), 0, rtype);
-    record.dns_class = DNSClass::ANY;
-    record
-}
-
-/// The rdata that follows the first `skip` words. A SRV target is relative to the zone unless it ends in a dot.
-fn rdata(rtype: &str, line: &str, skip: usize) -> RData {
-    let words: Vec<&str> = line.split_whitespace().skip(skip).collect();
-    let text = match words[..] {
-        [priority, weight, port, target] if rtype == "SRV" => {
-            format!("{priority} {weight} {port} {}", absolute(target))
-        }
-        _ => words.join(" "),
-    };
-    RData::try_from_str(rtype.parse().unwrap(), &text).unwrap()
 }
