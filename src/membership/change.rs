@@ -144,6 +144,7 @@ impl Change {
                     && (before.own_ttl_s != after.own_ttl_s
                         || before.addresses != after.addresses
                         || before.services != after.services
+                        || before.bindings != after.bindings
                         || before.attributes != after.attributes)
             }
             (None, None) => false,
@@ -167,6 +168,13 @@ impl Member {
                 .map(|service| (service.service.clone(), service.port, service.priority, service.weight))
                 .collect::<Vec<_>>()
         };
-        ips(self) != ips(other) || services(self) != services(other) || self.attributes != other.attributes
+        let bindings = |member: &Member| {
+            let fields = member.bindings.iter();
+            fields.map(|binding| (binding.rtype, binding.rdata.clone())).collect::<Vec<_>>()
+        };
+        ips(self) != ips(other)
+            || services(self) != services(other)
+            || bindings(self) != bindings(other)
+            || self.attributes != other.attributes
     }
 }

@@ -36,6 +36,8 @@ pub struct Member {
     pub addresses: Vec<Address>,
     /// What it serves; sorted by service, then port.
     pub services: Vec<Service>,
+    /// How it is to be spoken to; sorted by type, then rdata.
+    pub bindings: Vec<Binding>,
     /// What it says of itself.
     pub attributes: Attributes,
 }
@@ -62,6 +64,18 @@ pub struct Service {
     pub priority: u16,
     /// Weight as registered.
     pub weight: u16,
+    /// As [`Address::lapses_ms`].
+    #[serde(skip, default = "follows_lease")]
+    pub lapses_ms: u64,
+}
+
+/// How a member is to be spoken to: what a SVCB or HTTPS record says (RFC 9460).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The record's type, a number to membership.
+    pub rtype: u16,
+    /// Opaque, and unique in the member with its type.
+    pub rdata: Box<[u8]>,
     /// As [`Address::lapses_ms`].
     #[serde(skip, default = "follows_lease")]
     pub lapses_ms: u64,
@@ -143,7 +157,8 @@ impl Member {
     pub fn first_end_ms(&self, lease_ends_ms: u64) -> u64 {
         let addresses = self.addresses.iter().map(|address| address.lapses_ms);
         let services = self.services.iter().map(|service| service.lapses_ms);
-        addresses.chain(services).fold(lease_ends_ms, u64::min)
+        let bindings = self.bindings.iter().map(|binding| binding.lapses_ms);
+        addresses.chain(services).chain(bindings).fold(lease_ends_ms, u64::min)
     }
 
     /// The member without what has lapsed at `now_ms`.
@@ -151,6 +166,7 @@ impl Member {
         let mut rest = self.clone();
         rest.addresses.retain(|address| address.lapses_ms > now_ms);
         rest.services.retain(|service| service.lapses_ms > now_ms);
+        rest.bindings.retain(|binding| binding.lapses_ms > now_ms);
         rest
     }
 }

@@ -29,5 +29,7 @@ mod wheel;
 pub use absence::{Absence, KEY_LEASE_MS_MAX, Signed};
 pub use change::{Cause, Change};
 pub use lease::{FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX, lease_end_ms};
-pub use member::{Address, Attributes, ELSEWHERE, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Service};
+pub use member::{
+    Address, Attributes, Binding, ELSEWHERE, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Service,
+};
 pub use roll::{Entry, Leaving, Registered, Roll, RollError};

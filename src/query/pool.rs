@@ -19,6 +19,10 @@ impl Writer<'_, '_> {
                 Found::NoData => self.put_list(view, &view.v6, of_all, freshness),
                 found => found,
             },
+            Rtype::SVCB | Rtype::HTTPS if !of_all => match view.bindings(qtype) {
+                Some(list) => self.put_list(view, list, true, freshness),
+                None => Found::NoData,
+            },
             _ => Found::NoData,
         }
     }

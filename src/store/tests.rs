@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::membership::{Address, Attributes, Cause, FOLLOWS_LEASE, Service};
+use crate::membership::{Address, Attributes, Binding, Cause, FOLLOWS_LEASE, Service};
 
 pub(super) const CACHE_BYTES: usize = 1 << 20;
 pub(super) const LEASE_MS: u32 = 30_000;
@@ -45,6 +45,7 @@ pub(super) fn member(heard_run: u32) -> Member {
         heard_run,
         addresses: vec![address("10.0.0.1"), address("2001:db8::1")],
         services: vec![Service { service, port: 8080, priority: 0, weight: 10, lapses_ms: FOLLOWS_LEASE }],
+        bindings: vec![Binding { rtype: 65, rdata: [0, 1, 0].into(), lapses_ms: FOLLOWS_LEASE }],
         attributes,
     }
 }

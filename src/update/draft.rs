@@ -7,15 +7,19 @@ use std::sync::Arc;
 use super::Refusal;
 use super::attributes::{self, BadAttribute};
 use super::names::{member_of, member_text, target_of};
+use super::svcb;
 use crate::membership::{
-    Address, Attributes, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Roll, Service, lease_end_ms,
+    Address, Attributes, Binding, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Roll, Service, lease_end_ms,
 };
-use crate::wire::{Rtype, lower, name_text};
+use crate::wire::{Rtype, lower, name_text, same_rdata};
 
 /// Most addresses of a member.
 const ADDRESSES_MAX: usize = 16;
 /// Most services of a member.
 const SERVICES_MAX: usize = 32;
+
+/// Most SVCB and HTTPS records of a member.
+const BINDINGS_MAX: usize = 8;
 
 /// What shall become of one member.
 pub(super) struct Verdict {
@@ -43,6 +47,7 @@ pub(super) struct Draft {
     pub member: Member,
     pub named_addresses: Vec<IpAddr>,
     pub named_services: Vec<(Box<[u8]>, u16)>,
+    pub named_bindings: Vec<(Rtype, Box<[u8]>)>,
     pub named_attributes: bool,
     /// Every type that the message adds or deletes.
     pub named_types: BTreeSet<Rtype>,
@@ -78,6 +83,7 @@ impl Draft {
                 heard_run: 0,
                 addresses: Vec::new(),
                 services: Vec::new(),
+                bindings: Vec::new(),
                 attributes: Attributes::default(),
             },
         };
@@ -86,6 +92,7 @@ impl Draft {
             member,
             named_addresses: Vec::new(),
             named_services: Vec::new(),
+            named_bindings: Vec::new(),
             named_attributes: false,
             named_types: BTreeSet::new(),
             ignored: Vec::new(),
@@ -100,10 +107,17 @@ impl Draft {
         self.named_services.retain(|(service, port)| {
             member.services.iter().any(|offer| (&offer.service, offer.port) == (service, *port))
         });
+        self.named_bindings
+            .retain(|(rtype, rdata)| member.bindings.iter().any(|held| is_it(held, *rtype, rdata)));
     }
 
     pub fn names_any(&self) -> bool {
-        self.named_attributes || !self.named_addresses.is_empty() || !self.named_services.is_empty()
+        self.named_attributes || self.names_records()
+    }
+
+    /// Whether the message names records that renew their own type and no other.
+    fn names_records(&self) -> bool {
+        !self.named_addresses.is_empty() || !self.named_services.is_empty() || !self.named_bindings.is_empty()
     }
 
     pub fn add_address(&mut self, ip: IpAddr, ttl_s: u32) -> Result<(), Refusal> {
@@ -152,6 +166,40 @@ impl Draft {
         Ok(())
     }
 
+    pub fn add_binding(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Refusal> {
+        self.named_types.insert(rtype);
+        let bindings = &mut self.member.bindings;
+        if !bindings.iter().any(|held| is_it(held, rtype, rdata)) {
+            if bindings.len() >= BINDINGS_MAX {
+                return Err(Refusal::Limit(format!(
+                    "a member has at most {BINDINGS_MAX} SVCB and HTTPS records"
+                )));
+            }
+            let (rtype, rdata) = (rtype.to_int(), rdata.into());
+            bindings.push(Binding { rtype, rdata, lapses_ms: FOLLOWS_LEASE });
+            bindings.sort_by(|one, other| (one.rtype, &one.rdata).cmp(&(other.rtype, &other.rdata)));
+        }
+        if !self.named_bindings.iter().any(|(held, other)| *held == rtype && **other == *rdata) {
+            self.named_bindings.push((rtype, rdata.into()));
+        }
+        Ok(())
+    }
+
+    /// Deletes one binding of a type, or all.
+    pub fn delete_bindings(&mut self, rtype: Option<Rtype>, rdata: Option<&[u8]>) {
+        self.named_types.extend(rtype);
+        self.member.bindings.retain(|held| match (rtype, rdata) {
+            (Some(rtype), Some(rdata)) => !is_it(held, rtype, rdata),
+            (Some(rtype), None) => held.rtype != rtype.to_int(),
+            (None, _) => false,
+        });
+    }
+
+    /// Every address that its bindings give as a hint.
+    pub fn hints(&self) -> impl Iterator<Item = IpAddr> {
+        self.member.bindings.iter().flat_map(|binding| svcb::hints(&binding.rdata))
+    }
+
     pub fn add_attributes(&mut self, rdata: &[u8]) {
         self.named_attributes = true;
         self.named_types.insert(Rtype::TXT);
@@ -164,6 +212,7 @@ impl Draft {
         self.named_types.extend(rtype);
         if rtype.is_none() {
             self.member.services.clear();
+            self.member.bindings.clear();
         }
         if matches!(rtype, None | Some(Rtype::TXT)) {
             self.member.attributes.clear();
@@ -204,7 +253,8 @@ impl Draft {
             if leaves {
                 let is_refused = self.names_any() && registration.lease_ms > 0 && self.is_nobody();
                 let pool = pool.as_ref().into();
-                return match (is_refused, self.named_services.is_empty(), self.named_addresses.is_empty()) {
+                let has_no_services = self.named_services.is_empty() && self.named_bindings.is_empty();
+                return match (is_refused, has_no_services, self.named_addresses.is_empty()) {
                     (true, false, true) => Err(Refusal::NoAddress { pool, name }),
                     (true, true, true) => Err(Refusal::NotRegistered { pool, name }),
                     _ => Ok(None),
@@ -242,7 +292,7 @@ impl Draft {
             return (self.member, old_ends_ms);
         }
         let new_ends_ms = lease_end_ms(registration.now_ms, registration.lease_ms);
-        let is_whole = self.named_addresses.is_empty() && self.named_services.is_empty();
+        let is_whole = !self.names_records();
         let end_of = |is_named: bool, lapses_ms: u64| {
             if is_named || is_whole { new_ends_ms } else { lapses_ms.min(old_ends_ms) }
         };
@@ -256,9 +306,15 @@ impl Draft {
                 .any(|(service, port)| (service, *port) == (&offer.service, offer.port));
             offer.lapses_ms = end_of(is_named, offer.lapses_ms);
         }
-        let addresses = self.member.addresses.iter_mut().map(|address| &mut address.lapses_ms);
-        let mut ends: Vec<&mut u64> =
-            addresses.chain(self.member.services.iter_mut().map(|offer| &mut offer.lapses_ms)).collect();
+        for binding in &mut self.member.bindings {
+            let is_named = self.named_bindings.iter().any(|(rtype, rdata)| is_it(binding, *rtype, rdata));
+            binding.lapses_ms = end_of(is_named, binding.lapses_ms);
+        }
+        let Member { addresses, services, bindings, .. } = &mut self.member;
+        let addresses = addresses.iter_mut().map(|address| &mut address.lapses_ms);
+        let services = services.iter_mut().map(|offer| &mut offer.lapses_ms);
+        let bindings = bindings.iter_mut().map(|binding| &mut binding.lapses_ms);
+        let mut ends: Vec<&mut u64> = addresses.chain(services).chain(bindings).collect();
         let lease_ends_ms = ends.iter().map(|end_ms| **end_ms).max().unwrap_or(new_ends_ms);
         for end_ms in &mut ends {
             if **end_ms == lease_ends_ms {
@@ -270,6 +326,10 @@ impl Draft {
         self.member.heard_run = registration.run;
         (self.member, lease_ends_ms)
     }
+}
+
+fn is_it(binding: &Binding, rtype: Rtype, rdata: &[u8]) -> bool {
+    binding.rtype == rtype.to_int() && same_rdata(rtype, &binding.rdata, rdata)
 }
 
 /// A SRV record's rdata (RFC 2782).

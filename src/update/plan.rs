@@ -8,15 +8,15 @@ use std::sync::Arc;
 use super::draft::{Draft, Ignored, Registration, Srv, Verdict, address, ips};
 use super::message::Command;
 use super::names::{
-    Target, address_label, classify, has_asterisk, pool_to_make, potential, target_of, target_text,
+    Target, address_label, classify, has_asterisk, member_of, pool_to_make, potential, target_of, target_text,
 };
 use super::ordinary::{Granted, NameDraft};
-use super::{Refusal, attributes};
+use super::{Refusal, attributes, svcb};
 use crate::membership::{
     FOREVER_MS, KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, LeaseRules, Member, MemberName, PoolHandle, Roll,
 };
 use crate::security::{Asked, Grant, GrantedLease, Grants, Place, Sent};
-use crate::wire::{LeaseOption, Rtype, WireError, name_text};
+use crate::wire::{LeaseOption, Rtype, WireError, lower, name_text};
 use crate::zone::{NameChange, Publisher, is_of_signed_zone, pool_needs};
 
 /// What a message comes to, once all of it is allowed.
@@ -248,6 +248,10 @@ impl<'a> Drafts<'a> {
                 let member = srv.member(&pool)?;
                 self.draft(pool, member).add_service(service, &srv)
             }
+            (Target::Pool(pool), Rtype::SVCB | Rtype::HTTPS, _) => {
+                let member = Self::bound_member(&pool, name, rtype, rdata)?;
+                self.draft(pool, member).add_binding(rtype, rdata)
+            }
             (target, ..) => {
                 self.judge_ordinary(target.pool(), name, rtype)?;
                 let (publisher, is_to_go) = (self.publisher, self.is_to_go(rtype));
@@ -259,6 +263,20 @@ impl<'a> Drafts<'a> {
                 draft.add(publisher, rtype, ttl_s, rdata)
             }
         }
+    }
+
+    /// The member that a SVCB or HTTPS record at its pool's name is about: its TargetName says.
+    fn bound_member(
+        pool: &PoolHandle,
+        name: &[u8],
+        rtype: Rtype,
+        rdata: &[u8],
+    ) -> Result<MemberName, Refusal> {
+        let target = svcb::target(rdata).map(lower);
+        let member = target.and_then(|target| member_of(pool, &target));
+        // One elsewhere lives by a service, which a binding is not.
+        let member = member.filter(|member| target_of(member).is_none());
+        member.ok_or_else(|| Refusal::InTheWay { name: name.into(), rtype, pool: pool.as_ref().into() })
     }
 
     /// Whether the message asks for a lease of nothing: then the ordinary records that it names are to go (RFC 9664 section 4).
@@ -338,7 +356,9 @@ impl<'a> Drafts<'a> {
             Target::Member(pool, member) => self.draft(pool, member).delete_at_own_name(rtype),
             Target::Pool(pool) => {
                 for member in self.own_members(&pool)? {
-                    self.draft(pool.clone(), member).delete_addresses(rtype);
+                    let draft = self.draft(pool.clone(), member);
+                    draft.delete_addresses(rtype);
+                    draft.delete_bindings(rtype, None);
                 }
             }
             Target::Service(pool, service) if matches!(rtype, None | Some(Rtype::SRV)) => {
@@ -379,6 +399,10 @@ impl<'a> Drafts<'a> {
                 for member in self.own_members(&pool)? {
                     self.draft(pool.clone(), member).delete_address(ip);
                 }
+            }
+            (Target::Pool(pool), Rtype::SVCB | Rtype::HTTPS) => {
+                let member = Self::bound_member(&pool, name, rtype, rdata)?;
+                self.draft(pool, member).delete_bindings(Some(rtype), Some(rdata));
             }
             (Target::Member(pool, member), Rtype::TXT) => {
                 let draft = self.draft(pool, member);
@@ -542,12 +566,15 @@ impl<'a> Drafts<'a> {
             Some((before, _)) if draft.member.addresses.is_empty() => ips(before),
             _ => ips(&draft.member),
         };
+        let stands_at: Vec<IpAddr> = stands_at.into_iter().chain(draft.hints()).collect();
+        let hinted = draft.named_bindings.iter().flat_map(|(_, rdata)| svcb::hints(rdata));
+        let named: Vec<IpAddr> = draft.named_addresses.iter().copied().chain(hinted).collect();
         let targets: Vec<String> = target_of(name).map(target_text).into_iter().collect();
         let types: Vec<Rtype> = draft.named_types.iter().copied().collect();
         let asked =
             |addresses| Asked { place: Place::Pool(text), types: &types, addresses, targets: &targets };
         let all = self.grants.find(self.sent, &asked(&stands_at));
-        Ok(all.or_else(|refusal| match self.grants.find(self.sent, &asked(&draft.named_addresses)) {
+        Ok(all.or_else(|refusal| match self.grants.find(self.sent, &asked(&named)) {
             // Where a key is shared, the address is all that tells whose member it is.
             Ok(grant) if grant.own_address => Err(refusal),
             found => found,

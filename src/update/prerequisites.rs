@@ -15,7 +15,7 @@ pub(super) fn judge(
     hasher: &NameHasher,
 ) -> Result<(), Refusal> {
     let shown = |name: &[u8], rtype| Ok::<_, Refusal>(contents.rdata(&NameKey::of(name, hasher)?, rtype));
-    let mut wanted: BTreeMap<(Box<[u8]>, Rtype), Vec<Vec<u8>>> = BTreeMap::new();
+    let mut wanted = BTreeMap::<(Box<[u8]>, Rtype), Vec<_>>::new();
     for prerequisite in prerequisites {
         let prerequisite = prerequisite?;
         let (name, rtype, condition, holds) = match &prerequisite {

@@ -126,8 +126,8 @@ pub enum Refusal {
     },
     /// A record where a pool has its members', services' and its own, or that would lead elsewhere from there.
     #[error(
-        "{} {rtype} stands in the way of pool {}: its addresses and services are its members', and nothing there may lead \
-         elsewhere; name a member one label below it",
+        "{} {rtype} stands in the way of pool {}: its addresses, services and bindings are its members', and nothing there \
+         may lead elsewhere; name a member, one label below it",
         name_text(name),
         name_text(pool)
     )]

@@ -9,6 +9,11 @@ use crate::wire::{skip_name, u16_at};
 const IPV4HINT: u16 = 4;
 const IPV6HINT: u16 = 6;
 
+/// TargetName, in wire form as it stands: it is never compressed.
+pub(super) fn target(rdata: &[u8]) -> Option<&[u8]> {
+    rdata.get(2..skip_name(rdata, 2).ok()?)
+}
+
 /// Every address of the rdata's `ipv4hint` and `ipv6hint`.
 pub(super) fn hints(rdata: &[u8]) -> Vec<IpAddr> {
     let mut found = Vec::new();
@@ -33,6 +38,7 @@ mod tests {
     #[test]
     fn hints_of_both_families() {
         let rdata = b"\x00\x01\x02m1\x00\x00\x01\x00\x03\x02h2\x00\x04\x00\x08\x0a\x00\x00\x01\x0a\x00\x00\x02\x00\x06\x00\x10\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01";
+        assert_eq!(target(rdata), Some(&b"\x02m1\x00"[..]));
         let wanted: Vec<IpAddr> =
             ["10.0.0.1", "10.0.0.2", "2001:db8::1"].map(|ip| ip.parse().unwrap()).into();
         assert_eq!(hints(rdata), wanted);

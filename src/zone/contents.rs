@@ -74,7 +74,7 @@ impl Contents<'_> {
             }
         };
         if skip == 0 {
-            return addresses(false, found);
+            return view.own_lists().for_each(|list| self.of_list(list, false, rtype, found));
         }
         match view.below(name.prefix(skip)) {
             Below::All => addresses(true, found),

@@ -105,7 +105,7 @@ pub fn parent(name: &[u8]) -> &[u8] {
 }
 
 /// Whether records of a type, `labels` left of a pool's name, are the pool's own, so that no ordinary record may stand
-/// there: its addresses, its members' addresses and attributes, its services, everything at `all`; and whatever leads
+/// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`; and whatever leads
 /// elsewhere, at its name or below.
 pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     let is_address = matches!(rtype, Rtype::A | Rtype::AAAA);
@@ -122,7 +122,7 @@ pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     }
     let is_underscored = |label: &[u8]| label.first() == Some(&b'_');
     match split.as_slice() {
-        [] => is_address,
+        [] => is_address || matches!(rtype, Rtype::SVCB | Rtype::HTTPS),
         [.., b"all"] => true,
         [service, protocol] if is_underscored(service) && is_underscored(protocol) => rtype == Rtype::SRV,
         [label] if !is_underscored(label) => is_address || rtype == Rtype::TXT,
@@ -140,6 +140,7 @@ mod tests {
             (&b""[..], Rtype::A, true),
             (b"", Rtype::TXT, false),
             (b"", Rtype::CNAME, true),
+            (b"", Rtype::HTTPS, true),
             (b"\x02m1", Rtype::TXT, true),
             (b"\x02m1", Rtype::SSHFP, false),
             (b"\x04_tcp", Rtype::A, false),

@@ -1,6 +1,6 @@
 //! A pool as answers see it: its members' records, encoded once, with the leases that they hang on.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -158,6 +158,8 @@ pub struct PoolView {
     pub v6: RecordList,
     /// By service name, sorted. A service that nobody offers now has an empty list.
     services: Box<[(Box<[u8]>, RecordList)]>,
+    /// The pool's SVCB and HTTPS records, as far as members have any: a list a type.
+    bindings: Box<[RecordList]>,
 }
 
 impl PoolView {
@@ -172,6 +174,7 @@ impl PoolView {
         if first_end_ms < enough_ms && self.scan_at_ms.load(Ordering::Relaxed) <= now_ms {
             self.scan_at_ms.store(now_ms + SCAN_EVERY_MS, Ordering::Relaxed);
             let lists = [&self.v4, &self.v6].into_iter().chain(self.services.iter().map(|(_, list)| list));
+            let lists = lists.chain(&self.bindings);
             let ends = lists.flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases));
             first_end_ms = ends.min().unwrap_or(u64::MAX);
             self.first_end_ms.store(first_end_ms, Ordering::Relaxed);
@@ -213,6 +216,16 @@ impl PoolView {
         }
         let at = self.members.binary_search_by(|member| member.label.as_ref().cmp(label));
         at.ok().and_then(|at| self.members.get(at)).map_or(Below::Missing, Below::Member)
+    }
+
+    /// The pool's SVCB or HTTPS records, if members have any.
+    pub fn bindings(&self, rtype: Rtype) -> Option<&RecordList> {
+        self.bindings.iter().find(|list| list.rtype == rtype)
+    }
+
+    /// The lists of the pool's own name.
+    pub fn own_lists(&self) -> impl Iterator<Item = &RecordList> {
+        [&self.v4, &self.v6].into_iter().chain(&self.bindings)
     }
 
     /// The member whose record a hold is.
@@ -293,9 +306,34 @@ impl ViewBuilder<'_> {
             scan_at_ms: AtomicU64::new(0),
             members: members.into(),
             services: services.collect(),
+            bindings: self.bindings(entries),
             v4: v4.finish(self.settings.policy, self.settings.addresses, self.rotors.v4),
             v6: v6.finish(self.settings.policy, self.settings.addresses, self.rotors.v6),
         }
+    }
+
+    /// The members' SVCB and HTTPS records. All of them stand in every answer, in a stable order: a client chooses by their
+    /// own priority (RFC 9460 section 2.4.1). Only the weight 0 takes a member out.
+    fn bindings(&self, entries: &[(&MemberName, &Entry)]) -> Box<[RecordList]> {
+        let in_service =
+            entries.iter().enumerate().filter(|(_, (_, entry))| address_weight(&entry.member) > 0);
+        let bound = || {
+            in_service.clone().flat_map(|(at, (_, entry))| {
+                entry.member.bindings.iter().map(move |binding| (at, *entry, binding))
+            })
+        };
+        let types: BTreeSet<u16> = bound().map(|(_, _, binding)| binding.rtype).collect();
+        let lists = types.into_iter().map(|rtype| {
+            let mut list = ListBuilder::new(Rtype::from_int(rtype));
+            for (at, entry, binding) in bound().filter(|(_, _, binding)| binding.rtype == rtype) {
+                let lapses_ms = binding.lapses_ms.min(entry.member.lapses_ms());
+                let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
+                list.push(self.settings.ttl_s, &[&binding.rdata], hold, 1);
+            }
+            // Never turned: these are answered as a whole.
+            list.finish(Policy::RoundRobin, Shown::All, self.rotors.v4)
+        });
+        lists.collect()
     }
 
     /// The SRV records of one service. Round-robin leaves priority and weight as registered; any other policy writes one

@@ -1,6 +1,7 @@
 //! Scenarios on a simulated clock: each reads as a story of members and of what clients are told.
 
 mod answers;
+mod bindings;
 mod cookies;
 mod leases;
 mod life;

@@ -17,6 +17,7 @@ fn member(ips: &[(u8, u64)]) -> Member {
             .map(|&(last, lapses_ms)| Address { ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), lapses_ms })
             .collect(),
         services: Vec::new(),
+        bindings: Vec::new(),
         attributes: Attributes::default(),
     }
 }
