@@ -35,7 +35,7 @@ const QUESTIONS: [(&str, &str, &str, Option<u16>, Answered); 16] = {
 };
 
 /// UPDATEs, their lease option, and whether they are accepted.
-const UPDATES: [(&str, &str, Option<&[u8]>, bool); 16] = [
+const UPDATES: [(&str, &str, Option<&[u8]>, bool); 24] = [
     ("join", "add m7.web 30 A 10.0.0.7; add _http._tcp.web 30 SRV 0 10 8080 m7.web", None, true),
     ("join-new-pool", "add a.fresh 30 AAAA 2001:db8::7", Some(&[0, 0, 0, 9]), true),
     ("short-form", "add web 30 A 10.0.0.77", None, true),
@@ -64,6 +64,30 @@ const UPDATES: [(&str, &str, Option<&[u8]>, bool); 16] = [
         false,
     ),
     ("not-a-member", "add m8.web 30 TXT weight=2; add www 30 A 10.0.0.1", None, false),
+    (
+        "prerequisites",
+        "prereq nxdomain host; prereq yxdomain info; prereq yxrrset web A; prereq nxrrset web MX; \
+         prereq yxrrset a.b.c A 192.0.2.81; add host 60 A 10.0.0.50; add host 60 TXT v=1",
+        None,
+        true,
+    ),
+    ("prerequisite-not-met", "prereq yxrrset info TXT other; add host 60 A 10.0.0.50", None, false),
+    (
+        "leased-records",
+        "add host 60 TXT v=1; add _acme.web 60 TXT v=2",
+        Some(&[0, 0, 0, 20, 0, 0, 0, 90]),
+        true,
+    ),
+    (
+        "lease-0-of-records",
+        "add a.b.c 60 A 192.0.2.81; add ns 60 AAAA 2001:db8::5",
+        Some(&[0, 0, 0, 0]),
+        true,
+    ),
+    ("delete-from-the-file", "delete info; delete a.b.c A; delete www CNAME info; delete @", None, true),
+    ("apex", "add @ 60 NS ns2; delete @ NS ns; add @ 60 TXT v=1; add @ 60 TYPE65280 \\# 2 ABCD", None, true),
+    ("binding", "add m1.web 30 A 10.0.0.1; add web 30 HTTPS 1 m1.web.pool.example. port=8443", None, true),
+    ("target-elsewhere", "add _s._tcp.web 30 SRV 0 1 5060 gw.example.net.", None, true),
 ];
 
 const ZONES: [(&str, &str); 8] = [

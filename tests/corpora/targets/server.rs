@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use rollcall::change::Change;
 use rollcall::policy::Policy;
 use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
-use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring};
+use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::tsig::{Algorithm, Key, sign_request};
 use rollcall::wire::{Name, Question};
@@ -56,7 +56,7 @@ add crowd 30 A 10.0.3.1
 ";
 
 /// Questions whose answers do not depend on whose turn it is: together they show every member of every pool.
-const STATE: [(&str, &str); 12] = [
+const STATE: [(&str, &str); 22] = [
     ("@", "SOA"),
     ("all.web", "A"),
     ("all.web", "AAAA"),
@@ -69,6 +69,16 @@ const STATE: [(&str, &str); 12] = [
     ("all.new", "A"),
     ("_s._tcp.all.new", "SRV"),
     ("all.crowd", "A"),
+    ("@", "NS"),
+    ("ns", "A"),
+    ("www", "CNAME"),
+    ("info", "TXT"),
+    ("a.b.c", "A"),
+    ("host", "A"),
+    ("host", "TXT"),
+    ("_acme.web", "TXT"),
+    ("web", "TXT"),
+    ("web", "HTTPS"),
 ];
 
 /// The key `beat.lab.`, of any algorithm.
@@ -134,7 +144,10 @@ impl Server {
         let apex = Name::bytes_from_str(ZONE).unwrap();
         let pool = |pool: &str| Name::bytes_from_str(&format!("{pool}.{ZONE}")).unwrap();
         let prefixes = ["10.0.0.0/8", "2001:db8::/32"].map(|prefix| prefix.parse::<IpNetwork>().unwrap());
-        let grant = |holder| Grant { addresses: prefixes.into(), ..Grant::to(holder) };
+        let all = || vec![NamePattern::new("*")];
+        let (types, addresses) = (Types::All, Vec::from(prefixes));
+        let rules = Grant { names: all(), targets: all(), types, addresses, ..Grant::to(Holder::Unsigned) };
+        let signed = Grant { key: Some(beat().name().clone()), ..rules.clone() };
         let zone = ZoneInput {
             records: file::parse(ZONE_FILE.as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
             settings: ZoneSettings {
@@ -150,7 +163,7 @@ impl Server {
                 .map(|(name, policy)| (pool(name), pool_settings(policy)))
                 .into(),
             },
-            grants: Grants::new(vec![grant(Holder::Unsigned), grant(Holder::Key(beat().name().clone()))]),
+            grants: Grants::new(vec![rules, signed]),
             serial: 7,
         };
         let mut keyring = Keyring::default();
