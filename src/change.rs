@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::membership::{self, Cause, MemberName, PoolHandle};
+use crate::membership::{self, Cause, MemberName, PoolHandle, Signed};
+use crate::wire::Name;
 use crate::zone::NameChange;
 
 /// One thing before and after. Consumers compare the two; none of them asks where it came from.
@@ -12,6 +13,19 @@ pub enum Change {
     Member(membership::Change),
     /// Of the ordinary records of a name.
     Name(NameChange),
+    /// Of a floor under which a key's changes of a name are replays.
+    Floor(NameFloor),
+}
+
+/// A floor of a name: the newest message by a key that changed its ordinary records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameFloor {
+    /// The key.
+    pub key: Name,
+    /// The name, lower-case wire form.
+    pub name: Arc<[u8]>,
+    /// The message; `None` once no message below it would be believed any more.
+    pub floor: Option<Signed>,
 }
 
 /// What a change is about.
@@ -21,6 +35,8 @@ pub enum Subject {
     Member(PoolHandle, MemberName),
     /// A name with ordinary records, lower-case wire form.
     Name(Arc<[u8]>),
+    /// A key's floor of a name.
+    Floor(Name, Arc<[u8]>),
 }
 
 impl Change {
@@ -29,6 +45,7 @@ impl Change {
         match self {
             Change::Member(change) => Subject::Member(Arc::clone(&change.pool), change.name.clone()),
             Change::Name(change) => Subject::Name(Arc::clone(&change.name)),
+            Change::Floor(floor) => Subject::Floor(floor.key.clone(), Arc::clone(&floor.name)),
         }
     }
 
@@ -37,6 +54,7 @@ impl Change {
         match self {
             Change::Member(change) => change.cause,
             Change::Name(change) => change.cause,
+            Change::Floor(_) => Cause::Released,
         }
     }
 
@@ -45,6 +63,7 @@ impl Change {
         match self {
             Change::Member(change) => &change.pool,
             Change::Name(change) => &change.name,
+            Change::Floor(floor) => &floor.name,
         }
     }
 
@@ -53,6 +72,7 @@ impl Change {
         match self {
             Change::Member(change) => change.is_durable(),
             Change::Name(change) => change.is_durable(),
+            Change::Floor(_) => true,
         }
     }
 
@@ -61,12 +81,13 @@ impl Change {
         match self {
             Change::Member(change) => change.is_visible(),
             Change::Name(change) => change.is_visible,
+            Change::Floor(_) => false,
         }
     }
 
     /// Whether it happened whatever becomes of the message that brought it to light: a lease or a record came to its end.
     pub fn is_fact(&self) -> bool {
-        matches!(self.cause(), Cause::Expired | Cause::Lapsed)
+        matches!(self.cause(), Cause::Expired | Cause::Lapsed | Cause::Released)
     }
 
     /// The change that takes this one back, for a store that may or may not have it.
@@ -74,6 +95,8 @@ impl Change {
         match self {
             Change::Member(change) => Change::Member(change.reversed()),
             Change::Name(change) => Change::Name(change.reversed()),
+            // It only rises, or is over.
+            Change::Floor(floor) => Change::Floor(floor.clone()),
         }
     }
 }

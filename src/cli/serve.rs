@@ -43,9 +43,9 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     let listeners = Listeners::bind(&settings)?;
     let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
     info!(state = %config.state_dir.display(), run = loaded.run, "state directory");
-    let (registrar, restored) = registrar(config, loaded, server::cookies()?)?;
+    let (mut registrar, restored) = registrar(config, loaded, server::cookies()?)?;
     // The serials that this run begins with are on disk before anybody hears them.
-    store.commit([], &registrar.serials(), clock::moment())?;
+    store.commit(&registrar.overtaken(), &registrar.serials(), clock::moment())?;
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
     Ok(server::run(&settings, listeners, zones, Desk { registrar, store, restored })?)
 }
@@ -118,7 +118,7 @@ fn registrar(
         let (pool, name, absence) = absent.absence(now_ms);
         registrar.restore_absence(&pool, &name, absence);
     }
-    loaded.key_floors.iter().for_each(|(key, floor)| registrar.restore_key_floor(key, *floor));
+    loaded.floors.iter().for_each(|floor| registrar.restore_floor(floor, now_ms));
     debug!(absent, "members that were gone, and whose name or floor is kept");
     info!(restored = restored.len(), grace_over = loaded.gone, not_restored, "members from the last run");
     Ok((registrar, restored))

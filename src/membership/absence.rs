@@ -26,16 +26,37 @@ pub struct Signed {
     pub at_s: u64,
     /// Seconds.
     pub fudge_s: u16,
+    /// The first octets of its MAC: tells the same message again from another one of the same second.
+    pub mac: u64,
+}
+
+/// What a signed message is to the newest one that was accepted before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// It is newer, or another one of the same second.
+    New,
+    /// It is that very one.
+    Again,
+    /// It is older.
+    Older,
 }
 
 impl Signed {
-    /// Both as one floor: the later time, with the longer fudge, because an older message may be believed for longer.
+    /// What it is to a floor.
+    pub fn age(self, floor: Option<Signed>) -> Age {
+        match floor {
+            Some(floor) if self.at_s < floor.at_s => Age::Older,
+            Some(floor) if (self.at_s, self.mac) == (floor.at_s, floor.mac) => Age::Again,
+            _ => Age::New,
+        }
+    }
+
+    /// Both as one floor: the later of the two, with the longer fudge, because an older message may be believed for longer.
     #[must_use]
     pub fn and(self, other: Option<Signed>) -> Signed {
-        other.map_or(self, |other| Signed {
-            at_s: self.at_s.max(other.at_s),
-            fudge_s: self.fudge_s.max(other.fudge_s),
-        })
+        let Some(other) = other else { return self };
+        let later = if other.at_s > self.at_s { other } else { self };
+        Signed { fudge_s: self.fudge_s.max(other.fudge_s), ..later }
     }
 
     /// How long the floor is kept once the member is gone, milliseconds.
@@ -43,14 +64,14 @@ impl Signed {
         2_000 * u64::from(self.fudge_s.max(FUDGE_S_MIN))
     }
 
-    /// In a word, so that an atomic holds it. No floor is 0.
+    /// In a word but for its MAC, so that an atomic holds it. No floor is 0.
     pub(super) fn pack(floor: Option<Signed>) -> u64 {
         floor.map_or(0, |floor| (floor.at_s.min(u64::MAX >> 16) << 16) | u64::from(floor.fudge_s))
     }
 
     /// As [`Signed::pack`] made it.
     pub(super) fn unpack(word: u64) -> Option<Signed> {
-        (word != 0).then_some(Signed { at_s: word >> 16, fudge_s: word as u16 })
+        (word != 0).then_some(Signed { at_s: word >> 16, fudge_s: word as u16, mac: 0 })
     }
 }
 
@@ -150,25 +171,30 @@ mod tests {
     fn a_floor_survives_its_word() {
         for floor in [
             None,
-            Some(Signed { at_s: 0, fudge_s: 1 }),
-            Some(Signed { at_s: 1_795_000_000, fudge_s: 300 }),
-            Some(Signed { at_s: (1 << 48) - 1, fudge_s: u16::MAX }),
+            Some(Signed { at_s: 0, fudge_s: 1, mac: 0 }),
+            Some(Signed { at_s: 1_795_000_000, fudge_s: 300, mac: 0 }),
+            Some(Signed { at_s: (1 << 48) - 1, fudge_s: u16::MAX, mac: 0 }),
         ] {
             assert_eq!(Signed::unpack(Signed::pack(floor)), floor);
         }
-        let past_48_bits = Signed { at_s: u64::MAX, fudge_s: 5 };
-        let held = Signed { at_s: (1 << 48) - 1, fudge_s: 5 };
+        let past_48_bits = Signed { at_s: u64::MAX, fudge_s: 5, mac: 0 };
+        let held = Signed { at_s: (1 << 48) - 1, fudge_s: 5, mac: 0 };
         assert_eq!(Signed::unpack(Signed::pack(Some(past_48_bits))), Some(held));
     }
 
     #[test]
     fn a_floor_is_the_later_time_kept_for_two_of_the_longer_fudge() {
-        let (long, late) = (Signed { at_s: 100, fudge_s: 900 }, Signed { at_s: 200, fudge_s: 10 });
+        let (long, late) =
+            (Signed { at_s: 100, fudge_s: 900, mac: 0 }, Signed { at_s: 200, fudge_s: 10, mac: 0 });
         for floor in [long.and(Some(late)), late.and(Some(long))] {
-            assert_eq!(floor, Signed { at_s: 200, fudge_s: 900 });
+            assert_eq!(floor, Signed { at_s: 200, fudge_s: 900, mac: 0 });
         }
         assert_eq!((long.kept_ms(), late.kept_ms()), (1_800_000, 600_000), "never less than two of 300 s");
-        assert_eq!(Signed { at_s: 0, fudge_s: u16::MAX }.kept_ms(), 131_070_000, "a day and a half at most");
+        assert_eq!(
+            Signed { at_s: 0, fudge_s: u16::MAX, mac: 0 }.kept_ms(),
+            131_070_000,
+            "a day and a half at most"
+        );
         assert_eq!(higher(None, Some(late)), Some(late));
         assert_eq!(higher(Some(late), None), Some(late));
         assert_eq!(higher(None, None), None);

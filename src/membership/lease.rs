@@ -64,6 +64,8 @@ struct Slot {
     word: AtomicU64,
     /// The newest signed message accepted in this lease: time (48 bits), fudge (16 bits); 0 for none.
     floor: AtomicU64,
+    /// The first octets of that message's MAC.
+    mac: AtomicU64,
 }
 
 /// All leases of a server. Shared: answers read it, the registrar writes it.
@@ -108,22 +110,28 @@ impl LeaseTable {
     }
 
     /// The floor of a lease that runs, or that has ended and whose slot nobody has got since.
-    fn floor_word(&self, lease: LeaseRef) -> Option<&AtomicU64> {
+    fn floor_slot(&self, lease: LeaseRef) -> Option<&Slot> {
         let slot = self.slot(lease.slot)?;
-        (generation_of(slot.word.load(Ordering::Acquire)) == lease.generation).then_some(&slot.floor)
+        (generation_of(slot.word.load(Ordering::Acquire)) == lease.generation).then_some(slot)
     }
 
     /// The newest signed message that was accepted in this lease, also while its end is being dealt with.
     pub fn floor(&self, lease: LeaseRef) -> Option<Signed> {
-        self.floor_word(lease).and_then(|floor| Signed::unpack(floor.load(Ordering::Acquire)))
+        let slot = self.floor_slot(lease)?;
+        let floor = Signed::unpack(slot.floor.load(Ordering::Acquire))?;
+        Some(Signed { mac: slot.mac.load(Ordering::Acquire), ..floor })
     }
 
     /// Raises the floor of a lease; nothing lowers it. Whoever renews raises first, so that a renewal that is seen has a
     /// floor. A slot rests before it is used again, so a claim that dies in here raises nobody else's.
     pub fn raise(&self, lease: LeaseRef, signed: Signed) {
-        if let Some(floor) = self.floor_word(lease) {
-            let raised = |word| Some(Signed::pack(Some(signed.and(Signed::unpack(word)))));
-            _ = floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, raised);
+        let Some(slot) = self.floor_slot(lease) else { return };
+        let raised = |word| Some(Signed::pack(Some(signed.and(Signed::unpack(word)))));
+        let before = slot.floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, raised);
+        // A reader in between sees the MAC of another message, and takes a retry for a new one.
+        let before = before.ok().and_then(Signed::unpack);
+        if before.is_none_or(|before| before.at_s <= signed.at_s) {
+            slot.mac.store(signed.mac, Ordering::Release);
         }
     }
 
@@ -142,6 +150,7 @@ impl LeaseTable {
         let generation = (u64::from(generation_of(place.word.load(Ordering::Relaxed))) + 1) & GENERATION_MASK;
         let generation = generation as u32;
         place.floor.store(Signed::pack(floor), Ordering::Relaxed);
+        place.mac.store(floor.map_or(0, |floor| floor.mac), Ordering::Relaxed);
         place.word.store(pack(ends_ms, generation), Ordering::Release);
         Some(LeaseRef { slot, generation })
     }
@@ -257,7 +266,7 @@ mod tests {
     #[test]
     fn a_floor_only_rises_and_is_not_the_next_holders() {
         let table = LeaseTable::default();
-        let signed = |at_s| Signed { at_s, fudge_s: 300 };
+        let signed = |at_s| Signed { at_s, fudge_s: 300, mac: 0 };
         let lease = table.start(3, 1_000, Some(signed(50))).unwrap();
         table.raise(lease, signed(70));
         table.raise(lease, signed(60));
@@ -276,11 +285,12 @@ mod tests {
         std::thread::scope(|scope| {
             for worker in 0..2 {
                 let table = &table;
-                let times = (0..10_000).map(move |at_s| Signed { at_s: 2 * at_s + worker, fudge_s: 300 });
+                let times =
+                    (0..10_000).map(move |at_s| Signed { at_s: 2 * at_s + worker, fudge_s: 300, mac: 0 });
                 scope.spawn(move || times.for_each(|signed| table.raise(lease, signed)));
             }
         });
-        assert_eq!(table.floor(lease), Some(Signed { at_s: 19_999, fudge_s: 300 }));
+        assert_eq!(table.floor(lease), Some(Signed { at_s: 19_999, fudge_s: 300, mac: 0 }));
     }
 
     #[test]

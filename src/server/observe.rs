@@ -15,7 +15,7 @@ use super::limiter::{Limiter, SourceLimiter};
 use crate::change::Change;
 use crate::membership::{Cause, Change as MemberChange};
 use crate::query::Answered;
-use crate::update::{Handled, member_text};
+use crate::update::{Handled, RefusalKind, member_text};
 use crate::wire::name_text;
 use crate::zone::NameChange;
 
@@ -137,6 +137,8 @@ pub struct Counters {
     refusals: AtomicU64,
     /// Refusals for want of a good signature.
     unverified: AtomicU64,
+    /// Messages whose prerequisites did not hold.
+    unmet: AtomicU64,
     attributes_ignored: AtomicU64,
     commits: AtomicU64,
     commit_failures: AtomicU64,
@@ -174,6 +176,7 @@ impl Counters {
             updates: AtomicU64::default(),
             refusals: AtomicU64::default(),
             unverified: AtomicU64::default(),
+            unmet: AtomicU64::default(),
             attributes_ignored: AtomicU64::default(),
             commits: AtomicU64::default(),
             commit_failures: AtomicU64::default(),
@@ -222,6 +225,7 @@ impl Counters {
                 "handled": read(&self.updates),
                 "refused": read(&self.refusals),
                 "unverified": read(&self.unverified),
+                "unmet": read(&self.unmet),
                 "attributes_ignored": read(&self.attributes_ignored),
                 "replies_lost": read(&self.replies_lost),
             },
@@ -259,6 +263,8 @@ impl Observer {
         let counters = match change {
             Change::Member(_) => &self.counters.changes,
             Change::Name(_) => &self.counters.name_changes,
+            // Nobody sees it.
+            Change::Floor(_) => return,
         };
         let cause = change.cause();
         if let Some(place) = CAUSES.iter().position(|other| *other == cause)
@@ -270,6 +276,7 @@ impl Observer {
         match change {
             Change::Member(change) => Self::log_member(change, is_quiet),
             Change::Name(change) => Self::log_name(change, is_quiet),
+            Change::Floor(_) => {}
         }
     }
 
@@ -310,13 +317,19 @@ impl Observer {
             }
         }
         let Some(reason) = &handled.refusal else { return };
-        increment(&self.counters.refusals);
-        // Who has no key may write what it likes: all of that is about one thing.
-        let about = if handled.is_unverified { "TSIG" } else { reason };
-        if handled.is_unverified {
-            increment(&self.counters.unverified);
+        let (counter, about) = match handled.kind {
+            RefusalKind::Prerequisite => (&self.counters.unmet, reason.as_str()),
+            // Who has no key may write what it likes: all of that is about one thing.
+            RefusalKind::Signature => (&self.counters.unverified, "TSIG"),
+            RefusalKind::Other => (&self.counters.refusals, reason.as_str()),
+        };
+        increment(counter);
+        if !self.refusals.admits(source.ip(), about, now_ms) {
+            return;
         }
-        if self.refusals.admits(source.ip(), about, now_ms) {
+        if handled.kind == RefusalKind::Prerequisite {
+            info!(%source, key = key(), reason, "UPDATE not done");
+        } else {
             warn!(%source, key = key(), reason, "UPDATE refused");
         }
     }

@@ -5,7 +5,7 @@
 //!  members   (pool, name)  -> an octet ENTRY, then the Member and its floor in postcard
 //!  absences  (pool, name)  -> an octet ENTRY, then a StoredAbsence in postcard
 //!  names     name          -> an octet ENTRY, then the name's Dynamic in postcard
-//!  floors    key           -> an octet ENTRY, then the Signed of the newest message that changed names
+//!  floors    (key, name)   -> an octet ENTRY, then the Signed of the newest message by the key that changed the name
 //!  runs      run           -> when it began, milliseconds since 1970; the last one, and those that a grace counts from
 //!  serials   apex          -> the zone's serial
 //! ```
@@ -39,8 +39,8 @@ pub(super) const MEMBERS: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefi
 pub(super) const ABSENCES: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("absences");
 /// What UPDATE made of ordinary records, by owner.
 pub(super) const NAMES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("names");
-/// The newest signed message that changed ordinary records, by the key's name.
-pub(super) const KEY_FLOORS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("floors");
+/// The newest signed message that changed ordinary records, by the key's name and the owner.
+pub(super) const FLOORS: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("floors");
 /// Runs by number.
 pub(super) const RUNS: TableDefinition<'_, u32, u64> = TableDefinition::new("runs");
 /// Serials by zone apex.
@@ -86,7 +86,7 @@ fn initialise(path: &Path) -> Result<(), redb::Error> {
     transaction.open_table(MEMBERS)?;
     transaction.open_table(ABSENCES)?;
     transaction.open_table(NAMES)?;
-    transaction.open_table(KEY_FLOORS)?;
+    transaction.open_table(FLOORS)?;
     transaction.open_table(RUNS)?;
     transaction.open_table(SERIALS)?;
     transaction.commit()?;

@@ -33,12 +33,11 @@ use std::path::{Path, PathBuf};
 use format::StoredAbsence;
 use redb::Database;
 
-use crate::change::Change;
+use crate::change::{Change, NameFloor};
 use crate::membership::{
     Absence, Change as MemberChange, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Signed,
     lease_end_ms,
 };
-use crate::wire::Name;
 use crate::zone::{Dynamics, NameChange};
 
 /// The store's file in the state directory.
@@ -198,8 +197,8 @@ pub struct Loaded {
     pub absent: Vec<Absent>,
     /// What UPDATE made of ordinary records; see [`Loaded::dynamics`].
     dynamics: Dynamics,
-    /// The newest signed message that changed ordinary records, by key.
-    pub key_floors: Vec<(Name, Signed)>,
+    /// The newest signed messages that changed ordinary records.
+    pub floors: Vec<NameFloor>,
     /// Each zone's apex in lower-case wire form, and the serial last committed.
     pub serials: Vec<(Box<[u8]>, u32)>,
     /// Members that do not come back, because their grace was over. The store has forgotten them, or holds them as absent.
@@ -355,7 +354,7 @@ fn write<'a>(
         let mut members = transaction.open_table(format::MEMBERS)?;
         let mut absences = transaction.open_table(format::ABSENCES)?;
         let mut names = transaction.open_table(format::NAMES)?;
-        let mut floors = transaction.open_table(format::KEY_FLOORS)?;
+        let mut floors = transaction.open_table(format::FLOORS)?;
         for change in changes {
             match change {
                 Change::Member(MemberChange { pool, name, after, floor, absence, .. }) => {
@@ -381,8 +380,16 @@ fn write<'a>(
                         None => names.remove(name.as_ref())?,
                     };
                     if let Some((key, floor)) = signed {
-                        floors.insert(key.as_slice(), format::encode(floor)?.as_slice())?;
+                        let place = (key.as_slice(), name.as_ref());
+                        floors.insert(place, format::encode(floor)?.as_slice())?;
                     }
+                }
+                Change::Floor(NameFloor { key, name, floor }) => {
+                    let place = (key.as_slice(), name.as_ref());
+                    match floor {
+                        Some(floor) => floors.insert(place, format::encode(floor)?.as_slice())?,
+                        None => floors.remove(place)?,
+                    };
                 }
             }
         }

@@ -1,13 +1,14 @@
 //! Ordinary records and the floors of keys, after a restart.
 //!
 //! A leased record comes back as a member does: with one grace, counted from the first start after the run in which it was
-//! last heard. A permanent one comes back whole. A key's floor comes back for as long as a message signed below it could be
+//! last heard. A permanent one comes back whole. A floor of a name comes back for as long as a message signed below it could be
 //! believed.
 
 use redb::{ReadTransaction, ReadableTable as _, WriteTransaction};
 
-use super::format::{self, KEY_FLOORS, NAMES};
+use super::format::{self, FLOORS, NAMES};
 use super::restart::{Runs, believable, corrupted, grace_left_ms};
+use crate::change::NameFloor;
 use crate::membership::Signed;
 use crate::wire::{Name, name_text};
 use crate::zone::{Dynamic, Dynamics, PERMANENT_MS};
@@ -19,9 +20,9 @@ pub(super) struct Names {
     pub dynamics: Dynamics,
     /// Names of which leased records are over: what is left of each.
     rewritten: Vec<(Box<[u8]>, Option<Dynamic>)>,
-    /// The newest signed message that changed ordinary records, by key.
-    pub key_floors: Vec<(Name, Signed)>,
-    over: Vec<Box<[u8]>>,
+    /// The newest signed messages that changed ordinary records.
+    pub floors: Vec<NameFloor>,
+    over: Vec<(Box<[u8]>, Box<[u8]>)>,
     /// The first run from whose start a grace of theirs counts.
     pub first_run: Option<u32>,
 }
@@ -43,15 +44,18 @@ pub(super) fn read(
         }
         names.take(key.value().into(), dynamic, runs, wall_ms);
     }
-    for entry in stored.open_table(KEY_FLOORS)?.iter()? {
-        let (key, value) = entry?;
-        let bad = |why: String| corrupted(format!("floor of key {}: {why}", name_text(key.value())));
+    for entry in stored.open_table(FLOORS)?.iter()? {
+        let (place, value) = entry?;
+        let (key, owner) = place.value();
+        let bad = |why: String| {
+            corrupted(format!("floor of key {} for {}: {why}", name_text(key), name_text(owner)))
+        };
         let floor: Signed = format::decode(value.value()).map_err(bad)?;
         let floor = believable(floor, wall_ms);
         let is_over = floor.at_s.saturating_mul(1000).saturating_add(floor.kept_ms()) <= wall_ms;
-        match Name::from_octets(bytes::Bytes::copy_from_slice(key.value())) {
-            Ok(_) if is_over => names.over.push(key.value().into()),
-            Ok(name) => names.key_floors.push((name, floor)),
+        match Name::from_octets(bytes::Bytes::copy_from_slice(key)) {
+            Ok(_) if is_over => names.over.push((key.into(), owner.into())),
+            Ok(key) => names.floors.push(NameFloor { key, name: owner.into(), floor: Some(floor) }),
             Err(_) => return Err(bad("not a name".to_owned())),
         }
     }
@@ -87,9 +91,9 @@ impl Names {
                 None => table.remove(name.as_ref())?,
             };
         }
-        let mut table = transaction.open_table(KEY_FLOORS)?;
-        for key in &self.over {
-            table.remove(key.as_ref())?;
+        let mut table = transaction.open_table(FLOORS)?;
+        for (key, owner) in &self.over {
+            table.remove((key.as_ref(), owner.as_ref()))?;
         }
         Ok(())
     }
@@ -130,7 +134,7 @@ mod tests {
         };
         let after = Some(Arc::new(dynamic));
         let key = Name::bytes_from_str("k.").unwrap();
-        let signed = Some((key, Signed { at_s: WALL_MS / 1000, fudge_s: 300 }));
+        let signed = Some((key, Signed { at_s: WALL_MS / 1000, fudge_s: 300, mac: 0 }));
         let (cause, rrsets) = (Cause::Changed, Arc::from([]));
         Change::Name(NameChange {
             name: name.into(),
@@ -180,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_keys_floor_outlives_a_restart_by_two_fudges() {
+    fn a_floor_outlives_a_restart_by_two_fudges() {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
         store.commit(&[changed(b"\x01a\x00", &[None], 1)], &[], AT).unwrap();
         drop(store);
         let (store, loaded) = open(state.path(), WALL_MS + 599_000);
-        assert_eq!(loaded.key_floors.len(), 1);
+        assert_eq!(loaded.floors.len(), 1);
         drop(store);
-        assert!(open(state.path(), WALL_MS + 600_000).1.key_floors.is_empty());
+        assert!(open(state.path(), WALL_MS + 600_000).1.floors.is_empty());
     }
 }

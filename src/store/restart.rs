@@ -71,8 +71,8 @@ pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Err
     let first = with_grace.map(|returning| returning.member.heard_run + 1).chain(names.first_run).min();
     record_run(db, &runs.split_off(&first.unwrap_or(run)), &found, &names)?;
     let Found { members, absent, gone, .. } = found;
-    let Names { dynamics, key_floors, .. } = names;
-    Ok(Loaded { run, members, absent, dynamics, key_floors, serials, gone: gone.len() })
+    let Names { dynamics, floors, .. } = names;
+    Ok(Loaded { run, members, absent, dynamics, floors, serials, gone: gone.len() })
 }
 
 /// The recorded runs. None began later than now: if the clock was set back, the graces from a run begin anew once, and not

@@ -12,6 +12,7 @@
 
 mod attributes;
 mod draft;
+mod floors;
 mod message;
 mod names;
 mod ordinary;
@@ -26,6 +27,6 @@ mod svcb;
 pub use attributes::BadAttribute;
 pub use draft::Ignored;
 pub use names::member_text;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, RefusalKind};
 pub use registrar::{Clock, Handled, Limits, Registrar, Request, Setup, ZoneInput};
 pub use reply::ReplyPlan;

@@ -47,6 +47,7 @@ impl Pending {
                     name = parent(name);
                 }
             }
+            Change::Floor(_) => {}
         }
     }
 

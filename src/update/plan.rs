@@ -45,7 +45,7 @@ pub(super) enum Left {
 
 impl Left {
     /// Until a moment, monotonic milliseconds.
-    fn until(ends_ms: u64, now_ms: u64) -> Left {
+    pub fn until(ends_ms: u64, now_ms: u64) -> Left {
         if ends_ms >= FOREVER_MS { Left::Permanent } else { Left::Ms(ends_ms.saturating_sub(now_ms)) }
     }
 }

@@ -225,7 +225,27 @@ impl From<TsigFailure> for Refusal {
     }
 }
 
+/// Whose affair a refusal is, for the log and the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The message is not signed by who it says: whoever sent it may be anybody.
+    Signature,
+    /// A prerequisite does not hold, which is how clients ask: a DHCP server does it for every name.
+    Prerequisite,
+    /// The sender's or the operator's: something is to be changed.
+    Other,
+}
+
 impl Refusal {
+    /// What kind of reason it is.
+    pub fn kind(&self) -> RefusalKind {
+        match self {
+            Refusal::Tsig(_) => RefusalKind::Signature,
+            Refusal::Unmet { .. } => RefusalKind::Prerequisite,
+            _ => RefusalKind::Other,
+        }
+    }
+
     /// The one place where a reason becomes an RCODE.
     pub fn rcode(&self) -> Rcode {
         match self {

@@ -1,21 +1,24 @@
 //! The registrar: owns the roll and the zones' writing sides, and judges every message that is not a plain question.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::draft::Verdict;
+use super::floors::NameFloors;
 use super::message::Outline;
 use super::pending::Pending;
-use super::plan::{Drafts, Plan, Terms};
+use super::plan::{Drafts, Left, Plan, Terms};
 use super::reply::{ReplyPlan, Signature};
-use super::{Ignored, Refusal, prerequisites};
-use crate::change::Change;
-use crate::membership::{Absence, Leaving, MemberName, PoolHandle, Registered, Roll, Signed, lease_end_ms};
+use super::{Ignored, Refusal, RefusalKind, prerequisites};
+use crate::change::{Change, NameFloor};
+use crate::membership::{
+    Absence, Age, Leaving, MemberName, PoolHandle, Registered, Roll, Signed, lease_end_ms,
+};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::security::{Cookies, Grants, Keyring, Sender, Sent};
 use crate::wire::tsig::{self, TsigFailure, TsigRecord};
-use crate::wire::{Class, Header, Name, NameHasher, Opcode, Question, WireError};
+use crate::wire::{Class, Header, NameHasher, Opcode, Question, WireError, lower};
 use crate::zone::file::ZoneRecords;
 use crate::zone::{Dynamics, NameChange, Publisher, RotorIds, Source, ZoneSet, ZoneSettings, is_below};
 
@@ -56,8 +59,8 @@ pub struct Handled {
     pub changes: Vec<Change>,
     /// Why it was refused, in words.
     pub refusal: Option<String>,
-    /// Whether that is its signature.
-    pub is_unverified: bool,
+    /// What kind of reason that is.
+    pub kind: RefusalKind,
     /// Attributes that were wrong in a heartbeat, and ignored.
     pub ignored: Vec<Ignored>,
     /// The reply; `None` if the message deserves none.
@@ -124,8 +127,9 @@ pub struct Registrar {
     records_max: usize,
     /// What has a change since the last publication: each changes once, then is published, then may change again.
     pending: Pending,
-    /// The newest message that changed ordinary records, by the key that signed it. As many as there are keys.
-    key_floors: HashMap<Name, Signed>,
+    floors: NameFloors,
+    /// What the zone files have overtaken of the stored differences: to be stored, once.
+    overtaken: Vec<Change>,
     /// Pools whose changes were taken back since the last publication.
     undone: BTreeSet<PoolHandle>,
 }
@@ -137,13 +141,20 @@ impl Registrar {
         let hasher = NameHasher::default();
         let roll = Roll::new(limits.members, now_ms);
         let mut rotors = RotorIds::default();
-        let mut built = Vec::with_capacity(zones.len());
-        for zone in zones {
+        let (mut built, mut overtaken) = (Vec::with_capacity(zones.len()), Vec::new());
+        let apexes: Vec<_> = zones.iter().map(|zone| lower(zone.settings.apex.as_slice())).collect();
+        for (zone, apex) in zones.into_iter().zip(&apexes) {
             let ZoneInput { settings, records, grants, serial } = zone;
-            let source = Source { records: &records, dynamics: &dynamics, serial };
-            let publisher = Publisher::build(settings, source, &hasher, &roll, &mut rotors)?;
+            // A name that lies in a zone below this one is that one's.
+            let is_inner =
+                |name: &[u8]| apexes.iter().any(|inner| inner.len() > apex.len() && is_below(name, inner));
+            let own = dynamics.iter().filter(|(name, _)| is_below(name, apex) && !is_inner(name));
+            let source = Source { records: &records, dynamics: &own.cloned().collect(), serial };
+            let (publisher, changes) = Publisher::build(settings, source, &hasher, &roll, &mut rotors)?;
+            overtaken.extend(changes.into_iter().map(Change::Name));
             built.push((publisher, grants));
         }
+        let records = built.iter().map(|(publisher, _): &(Publisher, Grants)| publisher.difference()).sum();
         built.sort_by_key(|(publisher, _)| std::cmp::Reverse(publisher.zone().apex().len()));
         let published = built.iter().map(|(publisher, _)| Arc::clone(publisher.zone())).collect();
         let published = Arc::new(ZoneSet::new(published, hasher, Arc::clone(roll.leases())));
@@ -159,10 +170,11 @@ impl Registrar {
             scratch: Scratch::new(0, seed),
             forget_at_ms: now_ms + FORGET_EVERY_MS,
             pools_max: limits.pools,
-            records: dynamics.iter().map(|(_, dynamic)| dynamic.len()).sum(),
+            records,
             records_max: limits.records,
             pending: Pending::default(),
-            key_floors: HashMap::new(),
+            floors: NameFloors::new(limits.records),
+            overtaken,
             undone: BTreeSet::new(),
         })
     }
@@ -213,16 +225,22 @@ impl Registrar {
         self.roll.put_absence(pool, name, absence);
     }
 
-    /// The floor of a key's changes of ordinary records, as the store held it.
-    pub fn restore_key_floor(&mut self, key: &Name, floor: Signed) {
-        if self.keyring.get(key).is_some() {
-            self.key_floors.insert(key.clone(), floor);
+    /// A floor of ordinary records, as the store held it.
+    pub fn restore_floor(&mut self, held: &NameFloor, now_ms: u64) {
+        if let Some(floor) = held.floor.filter(|_| self.keyring.get(&held.key).is_some()) {
+            self.floors.raise(&held.key, &held.name, floor, now_ms, true);
         }
     }
 
-    /// What a clean stop leaves to be stored: the floors that heartbeats have raised.
+    /// What a start leaves to be stored: where the zone files have overtaken what UPDATE changed.
+    pub fn overtaken(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.overtaken)
+    }
+
+    /// What a clean stop leaves to be stored: the floors that heartbeats and renewals have raised.
     pub fn unstored_floors(&self) -> Vec<Change> {
-        self.roll.unstored_floors().into_iter().map(Change::Member).collect()
+        let of_members = self.roll.unstored_floors().into_iter().map(Change::Member);
+        of_members.chain(self.floors.unstored().map(Change::Floor)).collect()
     }
 
     fn zone_of(&self, name: &[u8]) -> Option<usize> {
@@ -235,7 +253,7 @@ impl Registrar {
             key: None,
             changes: Vec::new(),
             refusal: None,
-            is_unverified: false,
+            kind: RefusalKind::Other,
             ignored: Vec::new(),
             reply: None,
             waits: false,
@@ -257,7 +275,7 @@ impl Registrar {
         });
         if let Err(refusal) = result {
             handled.refusal = Some(refusal.to_string());
-            handled.is_unverified = matches!(refusal, Refusal::Tsig(_));
+            handled.kind = refusal.kind();
             plan.refuse(refusal);
         }
         handled.reply = Some(plan);
@@ -340,9 +358,9 @@ impl Registrar {
             return Ok(());
         }
         applied?;
-        let change = drafts.finish()?;
-        let signed = plan.signed();
-        self.check_replay(&change, sent, signed, plan, clock)?;
+        let mut change = drafts.finish()?;
+        let signed = plan.signed(clock.wall_s);
+        self.check_replay(&mut change, sent, signed, plan, clock)?;
         if let Err(refusal) = self.check_limits(at, &change) {
             // What counts may be about to be taken back.
             handled.waits = !self.pending.is_empty();
@@ -358,28 +376,24 @@ impl Registrar {
             request.received_ms,
             &mut handled.ignored,
         )?);
-        self.raise_key_floor(sent, signed, &mut handled.changes);
+        if let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) {
+            for change in &mut handled.changes {
+                if let Change::Name(change) = change {
+                    change.signed = Some((key.name().clone(), signed));
+                }
+            }
+        }
         handled.changes.iter().for_each(|change| self.pending.insert(change));
         Ok(())
     }
 
-    /// Remembers the newest signed message of a key that changed ordinary records.
-    fn raise_key_floor(&mut self, sent: &Sent, signed: Option<Signed>, changes: &mut [Change]) {
-        let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) else { return };
-        for change in changes {
-            if let Change::Name(change) = change {
-                let floor = self.key_floors.entry(key.name().clone()).or_insert(signed);
-                *floor = signed.and(Some(*floor));
-                change.signed = Some((key.name().clone(), *floor));
-            }
-        }
-    }
-
-    /// A message that was signed before the newest one that was accepted for a member, or for other names by its key, is a
-    /// replay (RFC 8945 section 5.2.3). The same message again is a retry, and does no harm.
+    /// A message that was signed before the newest one that was accepted for a member, or by its key for another name, is a
+    /// replay (RFC 8945 section 5.2.3). The same message again is a retry: it is answered, and does nothing, or whoever
+    /// recorded it could keep a member that has fallen silent for as long as its signature is believed. Nor does it bring
+    /// one back.
     fn check_replay(
         &self,
-        plan: &Plan,
+        plan: &mut Plan,
         sent: &Sent,
         signed: Option<Signed>,
         reply: &ReplyPlan,
@@ -388,14 +402,37 @@ impl Registrar {
         let (Some(signed), Sender::Key(key), Some(signer)) = (signed, &sent.sender, reply.signer()) else {
             return Ok(());
         };
-        let of_members =
-            plan.verdicts.iter().map(|verdict| self.roll.floor_s(&verdict.pool, &verdict.name, clock.now_ms));
-        let of_names = self.key_floors.get(key.name()).filter(|_| !plan.names.is_empty());
-        let newest_s = of_members.chain(of_names.map(|floor| floor.at_s)).max().unwrap_or(0);
-        if signed.at_s >= newest_s {
-            return Ok(());
+        let now_ms = clock.now_ms;
+        let replayed = |floor: Option<Signed>| {
+            let newest_s = floor.map_or(0, |floor| floor.at_s);
+            Err(TsigFailure::replayed(signer.clone(), newest_s, clock.wall_s).into())
+        };
+        let mut verdicts = Vec::with_capacity(plan.verdicts.len());
+        for verdict in std::mem::take(&mut plan.verdicts) {
+            let Verdict { pool, name, .. } = &verdict;
+            let floor = self.roll.floor(pool, name, now_ms);
+            let left = self.roll.find(pool, name).map(|entry| {
+                let ends_ms = entry.member.ends_ms(entry.ends_ms(self.roll.leases()));
+                Left::until(ends_ms, now_ms)
+            });
+            match (signed.age(floor), left.filter(|left| *left != Left::Ms(0))) {
+                (Age::New, _) => verdicts.push(verdict),
+                (Age::Again, Some(left)) => plan.left = plan.left.min(left),
+                (Age::Again, None) | (Age::Older, _) => return replayed(floor),
+            }
         }
-        Err(TsigFailure::replayed(signer.clone(), newest_s, clock.wall_s).into())
+        plan.verdicts = verdicts;
+        let mut names = Vec::with_capacity(plan.names.len());
+        for change in std::mem::take(&mut plan.names) {
+            let floor = self.floors.get(key.name(), &change.name, now_ms);
+            match signed.age(floor) {
+                Age::New => names.push(change),
+                Age::Again => {}
+                Age::Older => return replayed(floor),
+            }
+        }
+        plan.names = names;
+        Ok(())
     }
 
     /// Whether the server has room for everybody who joins, for their pools, and for ordinary records.
@@ -520,6 +557,12 @@ impl Registrar {
             looked_at += lapsed.len();
             changes.extend(lapsed.into_iter().map(Change::Name));
         }
+        while looked_at < limit
+            && let Some(over) = self.floors.pop_over(now_ms)
+        {
+            looked_at += 1;
+            changes.push(Change::Floor(over));
+        }
         (changes, looked_at)
     }
 
@@ -548,6 +591,7 @@ impl Registrar {
                 // The views are in place: the leases of those who left may end, and their slots be used again.
                 Change::Member(change) => self.roll.release(change),
                 Change::Name(change) => self.publish_name(change, now_ms)?,
+                Change::Floor(_) => {}
             }
         }
         Ok(())
@@ -561,6 +605,9 @@ impl Registrar {
 
     fn publish_name(&mut self, change: &NameChange, now_ms: u64) -> Result<(), WireError> {
         self.records = self.records.saturating_add_signed(change.growth());
+        if let Some((key, signed)) = &change.signed {
+            self.floors.raise(key, &change.name, *signed, now_ms, change.is_durable());
+        }
         let at = self.zone_of(&change.name);
         let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
         if publisher.publish_name(change)? {

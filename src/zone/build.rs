@@ -8,10 +8,10 @@ use arc_swap::ArcSwap;
 
 use super::file::ZoneRecords;
 use super::{
-    Cell, Dynamic, Index, NameRecords, Node, Publisher, Role, RotorIds, Soa, Zone, ZoneSettings, is_below,
-    parent, pool_needs,
+    Cell, Dynamic, Index, NameChange, NameRecords, Node, Publisher, Role, RotorIds, Soa, Zone, ZoneSettings,
+    is_below, later, parent, pool_needs,
 };
-use crate::membership::{PoolHandle, Roll};
+use crate::membership::{Cause, PoolHandle, Roll};
 use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
 
 /// What UPDATE has made of names, by name in lower-case wire form.
@@ -22,7 +22,7 @@ pub type Dynamics = Vec<(Box<[u8]>, Dynamic)>;
 pub struct Source<'z> {
     /// The file's records.
     pub records: &'z ZoneRecords,
-    /// As the store kept it; of other zones too.
+    /// As the store kept it.
     pub dynamics: &'z Dynamics,
     /// What a SOA shall say.
     pub serial: u32,
@@ -30,14 +30,15 @@ pub struct Source<'z> {
 
 impl Publisher {
     /// Publishes a zone for the first time: its ordinary records, the empty names between, and its declared pools with
-    /// whoever is on the roll.
+    /// whoever is on the roll. The changes say where the file, or a pool that was declared since, has overtaken what UPDATE
+    /// did: the store is to forget it.
     pub fn build(
         settings: ZoneSettings,
         source: Source<'_>,
         hasher: &NameHasher,
         roll: &Roll,
         rotors: &mut RotorIds,
-    ) -> Result<Publisher, WireError> {
+    ) -> Result<(Publisher, Vec<NameChange>), WireError> {
         let apex = lower(settings.apex.as_slice());
         let key = NameKey::of(&apex, hasher)?;
         let pools: Vec<(PoolHandle, _)> =
@@ -47,14 +48,15 @@ impl Publisher {
         let mut names = file_names(source.records);
         let apex_records = names.entry(apex.clone()).or_default();
         apex_records.put_file(Rtype::SOA.to_int(), file_soa.ttl_s, &file_soa_rdata);
-        apply(&mut names, source.dynamics, &apex, &pools);
-        let soa = take_soa(names.entry(apex.clone()).or_default(), file_soa);
+        apply(&mut names, source.dynamics, &pools);
+        let (soa, serial) = take_soa(names.entry(apex.clone()).or_default(), file_soa, source.serial);
+        let overtaken = overtaken(&names, source.dynamics);
         let zone = Arc::new(Zone {
             apex_hash: key.suffix(0).map_or(0, |(_, hash)| hash),
             apex_labels: key.labels(),
             index: Index::new(hasher.clone()),
             soa: ArcSwap::from_pointee(soa),
-            serial: AtomicU32::new(source.serial),
+            serial: AtomicU32::new(serial),
             apex,
         });
         let mut publisher = Publisher::new(zone, settings, file_soa_rdata.into());
@@ -82,7 +84,7 @@ impl Publisher {
             let Some(cell) = cells.get(pool.as_ref()) else { continue };
             publisher.declare(pool, Arc::clone(cell), pool_settings, roll, rotors)?;
         }
-        Ok(publisher)
+        Ok((publisher, overtaken))
     }
 }
 
@@ -101,10 +103,9 @@ fn file_names(records: &ZoneRecords) -> BTreeMap<Box<[u8]>, NameRecords> {
 fn apply(
     names: &mut BTreeMap<Box<[u8]>, NameRecords>,
     dynamics: &Dynamics,
-    apex: &[u8],
     pools: &[(PoolHandle, super::PoolSettings)],
 ) {
-    for (name, dynamic) in dynamics.iter().filter(|(name, _)| is_below(name, apex)) {
+    for (name, dynamic) in dynamics {
         let pool = pools.iter().find(|(pool, _)| is_below(name, pool));
         let labels = pool.and_then(|(pool, _)| name.strip_suffix(pool.as_ref()));
         let mut dynamic = dynamic.clone();
@@ -119,15 +120,38 @@ fn apply(
     }
 }
 
-/// The zone's SOA, which is not served from its records: UPDATE's if there is one, which stays among them, else the file's.
-fn take_soa(records: &mut NameRecords, file_soa: Soa) -> Soa {
+/// How far a zone's serial may have run ahead of a SOA that UPDATE brought, if the store knows no better: it moves after the
+/// commit that has the SOA, and is stored with the next one.
+const SERIALS_RESERVED: u32 = 1_000;
+
+/// The zone's SOA and serial, which are not served from its records: UPDATE's SOA if there is one, which stays among them,
+/// unless the file has another one by now, which then wins.
+fn take_soa(records: &mut NameRecords, file_soa: Soa, serial: u32) -> (Soa, u32) {
     let rtype = Rtype::SOA.to_int();
+    let is_overtaken = records.remove(rtype, |record| record.term.is_none());
+    if is_overtaken {
+        records.sets.remove(&rtype);
+        records.deleted.retain(|(deleted, _)| *deleted != rtype);
+        return (file_soa, serial);
+    }
     let updated = records.sets.get(&rtype).and_then(|set| {
-        let record = set.records.iter().find(|record| record.term.is_some())?;
+        let record = set.records.first()?;
         file_soa.updated(set.ttl_s, &record.rdata)
     });
-    records.remove(rtype, |record| record.term.is_none());
-    updated.map_or(file_soa, |(soa, _)| soa)
+    updated.map_or((file_soa, serial), |(soa, updated)| {
+        (soa, later(serial, updated.wrapping_add(SERIALS_RESERVED)))
+    })
+}
+
+/// Where what came of the stored differences is not what is stored.
+fn overtaken(names: &BTreeMap<Box<[u8]>, NameRecords>, dynamics: &Dynamics) -> Vec<NameChange> {
+    let changes = dynamics.iter().map(|(name, stored)| {
+        let after = names.get(name).and_then(NameRecords::dynamic);
+        let (name, before) = (name.as_ref().into(), Some(Arc::new(stored.clone())));
+        let (cause, rrsets) = (Cause::Changed, Arc::from([]));
+        NameChange { name, cause, before, after, rrsets, is_visible: false, signed: None }
+    });
+    changes.filter(NameChange::is_durable).collect()
 }
 
 /// Adds every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2).

@@ -10,7 +10,7 @@
 //! new records appear, what UPDATE added stays, and what UPDATE deleted stays deleted for as long as the file has it. A name
 //! that no UPDATE has touched has no [`Dynamic`], and costs nothing but its RRsets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -76,15 +76,16 @@ impl Dynamic {
         self.added.iter().map(|added| added.term.ends_ms).min().unwrap_or(PERMANENT_MS)
     }
 
-    /// Whether the store would hold the same.
+    /// Whether the store would hold the same, in whatever order.
     fn stores_alike(&self, other: &Dynamic) -> bool {
-        let stored = |added: &Added| (added.term.lease_ms, added.term.heard_run);
-        self.deleted == other.deleted
-            && self.ttls == other.ttls
-            && self.added.len() == other.added.len()
-            && self.added.iter().zip(&other.added).all(|(one, other)| {
-                (one.rtype, &one.rdata) == (other.rtype, &other.rdata) && stored(one) == stored(other)
-            })
+        let added = |dynamic: &Dynamic| -> BTreeSet<_> {
+            let each = dynamic.added.iter();
+            each.map(|added| (added.rtype, added.rdata.clone(), added.term.lease_ms, added.term.heard_run))
+                .collect()
+        };
+        let deleted = |dynamic: &Dynamic| dynamic.deleted.iter().cloned().collect::<BTreeSet<_>>();
+        let ttls = |dynamic: &Dynamic| dynamic.ttls.iter().copied().collect::<BTreeSet<_>>();
+        added(self) == added(other) && deleted(self) == deleted(other) && ttls(self) == ttls(other)
     }
 }
 

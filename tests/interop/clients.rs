@@ -13,15 +13,20 @@ pub fn are_here() -> bool {
         let runs = |program: &str, version: &str| Command::new(program).arg(version).output().is_ok();
         runs("dig", "-v") && runs("nsupdate", "-V")
     });
+    or_say(here, "nsupdate and dig are missing: apt-get install -y bind9-dnsutils")
+}
+
+/// Returns what it is given, having said loudly what a test lacks where that is `false`; in CI it fails.
+pub fn or_say(here: bool, lacking: &str) -> bool {
     if !here {
-        let text = "nsupdate and dig are missing: apt-get install -y bind9-dnsutils";
-        assert!(std::env::var_os("CI").is_none(), "{text}");
-        eprintln!("\n!!! NOT TESTED: {text}\n");
+        assert!(std::env::var_os("CI").is_none(), "{lacking}");
+        eprintln!("\n!!! NOT TESTED: {lacking}\n");
     }
     here
 }
 
-fn text(octets: Vec<u8>) -> String {
+/// What a program wrote.
+pub fn text(octets: Vec<u8>) -> String {
     String::from_utf8(octets).unwrap()
 }
 
@@ -29,9 +34,9 @@ impl Server {
     /// Runs nsupdate with these arguments on a script, with this server named and `send` at the end. An error is what
     /// nsupdate says of it.
     pub fn try_update(&self, arguments: &[&str], script: &str) -> Result<(), String> {
-        let mut client = Command::new("nsupdate")
+        let mut client = self
+            .client("nsupdate")
             .args(arguments)
-            .current_dir(self.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -70,12 +75,7 @@ impl Server {
         // -r: nobody's ~/.digrc changes what is asked.
         let (at, port) = (format!("@{}", self.address.ip()), self.address.port().to_string());
         let fixed = ["-r", &at, "-p", &port, "+tries=2", "+time=5"];
-        let output = Command::new("dig")
-            .args(fixed)
-            .args(question.split_whitespace())
-            .current_dir(self.path())
-            .output()
-            .unwrap();
+        let output = self.client("dig").args(fixed).args(question.split_whitespace()).output().unwrap();
         let text = text(output.stdout);
         assert!(output.status.success(), "dig {question}: {}\n{text}\n{}", output.status, self.log.text());
         text

@@ -1,8 +1,8 @@
-//! Real `nsupdate` and `dig` against the real program, each test with a server of its own on a free port of the loopback.
+//! Real DNS clients against the real program, each test with a server of its own on a free port of the loopback.
 //!
-//! What the clients do not say is spoken with plain sockets: RFC 9664's lease option, which nsupdate does not have, and
-//! messages that are no DNS. Rules and edge cases are tested beside the code and in `tests/scenarios`; here is what only
-//! processes, sockets and a disk can show.
+//! `nsupdate` and `dig` are in every test; the other clients that send updates have a file each, and docs/testing.md a table of
+//! what each did. What no client says is spoken with plain sockets: messages that are no DNS, for one. Rules and edge cases
+//! are tested beside the code and in `tests/scenarios`; here is what only processes, sockets and a disk can show.
 
 // Helpers of tests may fail as tests do; clocks and sockets are what this is about.
 #![allow(
@@ -14,12 +14,20 @@
 )]
 
 mod answers;
+mod certbot;
 mod clients;
 mod commands;
 mod cookies;
+mod dnspython;
 mod hostile;
+mod kea;
+mod knsupdate;
 mod leases;
+mod nsupdate;
+mod python;
 mod refusals;
 mod registration;
 mod restart;
 mod server;
+mod table;
+mod wire;

@@ -1,5 +1,6 @@
 //! The program under test: started, listened to, stopped.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::clients;
+use super::wire::Wire;
 
 /// Longer than anything here takes on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,7 +59,7 @@ impl Site {
     }
 
     /// Adds to rollcall.toml.
-    fn append(self, toml: &str) -> Self {
+    pub fn append(self, toml: &str) -> Self {
         let file = self.path().join("rollcall.toml");
         let text = fs::read_to_string(&file).unwrap() + toml;
         fs::write(file, text).unwrap();
@@ -72,6 +74,39 @@ impl Site {
         self.append(&String::from_utf8(made.stdout).unwrap())
     }
 
+    /// Makes a key with `rollcall keygen`, and gives the server NAME.key itself: clients and it read one file.
+    pub fn key_in_one_file(self, name: &str, algorithm: &str) -> Self {
+        let arguments = ["keygen", name, "--algorithm", algorithm, "--key-file", &format!("{name}.key")];
+        assert!(rollcall(self.path()).args(arguments).output().unwrap().status.success());
+        self.append(&format!("[[key]]\nfile = '{name}.key'\n"))
+    }
+
+    /// Gives server and clients a key as others make them: for any algorithm, or for a truncated MAC.
+    pub fn key_of_others(self, name: &str, algorithm: &str) -> Self {
+        let secret = "cm9sbGNhbGwgdGVzdHMgc2lnbiB3aXRoIHRoaXMgc2VjcmV0LCBhbmQgb25seSB0aGV5IGRvLg==";
+        let key = format!("key \"{name}\" {{\n    algorithm {algorithm};\n    secret \"{secret}\";\n}};\n");
+        fs::write(self.path().join(format!("{name}.key")), key).unwrap();
+        self.append(&format!("[[key]]\nname = '{name}'\nalgorithm = '{algorithm}'\nsecret = '{secret}'\n"))
+    }
+
+    /// Adds to the zone's grants.
+    pub fn grants(self, toml: &str) -> Self {
+        let file = self.path().join("zones/pool.example.toml");
+        let text = fs::read_to_string(&file).unwrap() + toml;
+        fs::write(file, text).unwrap();
+        self
+    }
+
+    /// Another zone: an apex without a closing dot, its grants, and no records but SOA and NS.
+    pub fn zone(self, apex: &str, toml: &str) -> Self {
+        let zones = self.path().join("zones");
+        let records =
+            "@ 3600 IN SOA ns.pool.example. hostmaster 1 1200 180 1209600 2\n@ 3600 IN NS ns.pool.example.\n";
+        fs::write(zones.join(format!("{apex}.zone")), records).unwrap();
+        fs::write(zones.join(format!("{apex}.toml")), toml).unwrap();
+        self
+    }
+
     /// Where everything is.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -79,7 +114,12 @@ impl Site {
 
     /// Serves it. `None` if there are no clients to ask it with, which the test runs must not hide: see [`clients`].
     pub fn serve(self) -> Option<Server> {
-        clients::are_here().then(|| Server::start(self))
+        clients::are_here().then(|| Server::start(self, None))
+    }
+
+    /// Serves it on one of two hosts that a wire joins, to be asked from the other.
+    pub fn serve_on(self, wire: Wire) -> Option<Server> {
+        clients::are_here().then(|| Server::start(self, Some(wire)))
     }
 }
 
@@ -88,7 +128,8 @@ impl Site {
 pub struct Log(Arc<(Mutex<Vec<String>>, Condvar)>);
 
 impl Log {
-    fn follow(&self, stderr: ChildStderr) {
+    /// Takes the lines of this one.
+    pub fn follow(&self, stderr: ChildStderr) {
         let log = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -135,6 +176,7 @@ impl Log {
 pub struct Server {
     site: Site,
     child: Child,
+    wire: Option<Wire>,
     /// Where it answers.
     pub address: SocketAddr,
     /// What it says.
@@ -142,15 +184,20 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(site: Site) -> Self {
-        let mut child = rollcall(site.path())
-            .args(["serve", "--config", "rollcall.toml", "--listen", LISTEN, "--state", "state"])
+    fn start(site: Site, wire: Option<Wire>) -> Self {
+        let program = rollcall(site.path());
+        let (mut command, listen) = match &wire {
+            Some(wire) => (wire.on_server(program), Wire::LISTEN),
+            None => (program, LISTEN),
+        };
+        let mut child = command
+            .args(["serve", "--config", "rollcall.toml", "--listen", listen, "--state", "state"])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Log::default();
         log.follow(child.stderr.take().unwrap());
-        let mut server = Server { site, child, address: LISTEN.parse().unwrap(), log };
+        let mut server = Server { site, child, wire, address: listen.parse().unwrap(), log };
         let line = server.log.wait(&["listening", "address="]);
         server.address = line.split_once("address=").unwrap().1.trim().parse().unwrap();
         server
@@ -159,6 +206,16 @@ impl Server {
     /// Its directory: key files, configuration, state.
     pub fn path(&self) -> &Path {
         self.site.path()
+    }
+
+    /// A client, on the host where this server's clients are, in the server's directory.
+    pub fn client(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut client = Command::new(program);
+        client.current_dir(self.path());
+        match &self.wire {
+            Some(wire) => wire.on_client(client),
+            None => client,
+        }
     }
 
     /// A key's file.
@@ -229,7 +286,7 @@ impl Server {
 
     fn again(mut self) -> Server {
         let site = std::mem::replace(&mut self.site, Site { dir: tempfile::tempdir().unwrap() });
-        Server::start(site)
+        Server::start(site, self.wire.take())
     }
 }
 

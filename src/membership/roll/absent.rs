@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::absence::higher;
 use super::{Entry, Leaving, Roll};
-use crate::membership::{Absence, Cause, Change, MemberName, PoolHandle};
+use crate::membership::{Absence, Cause, Change, MemberName, PoolHandle, Signed};
 
 impl Roll {
     /// What is left of a member that is gone at `now_ms`, whether or not its end has been dealt with; `None` if nothing is.
@@ -17,13 +17,12 @@ impl Roll {
         (absence.ends_ms() > now_ms).then_some(absence)
     }
 
-    /// A message about this name that was signed before this, seconds since 1970, is a replay; 0 if none is known to be.
-    pub fn floor_s(&self, pool: &[u8], name: &[u8], now_ms: u64) -> u64 {
-        let floor = match self.find(pool, name) {
+    /// The newest signed message that was accepted about this name: older ones are replays. `None` if none is known to be.
+    pub fn floor(&self, pool: &[u8], name: &[u8], now_ms: u64) -> Option<Signed> {
+        match self.find(pool, name) {
             Some(entry) => self.leases.floor(entry.lease),
             None => self.absences.get(pool, name).and_then(|absence| absence.floor(now_ms)),
-        };
-        floor.map_or(0, |floor| floor.at_s)
+        }
     }
 
     /// Members whose floors have risen since the store learnt of them, as changes for the store and for nobody else: what

@@ -281,7 +281,7 @@ fn a_stop_stores_the_floors_that_rose_since_they_were_stored() {
     assert_eq!(counters.to_json()["store"]["commits"], 1, "nothing to write");
     // What a heartbeat does that only renews; m1 has the first slot.
     let lease = LeaseRef { slot: 0, generation: 1 };
-    desk.registrar.published().leases().raise(lease, Signed { at_s: 1_800_000_000, fudge_s: 300 });
+    desk.registrar.published().leases().raise(lease, Signed { at_s: 1_800_000_000, fudge_s: 300, mac: 0 });
     store.fill(true);
     desk.stop(4_000);
     store.fill(false);

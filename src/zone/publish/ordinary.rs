@@ -47,6 +47,13 @@ impl Publisher {
         self.ends.set(name, ends_ms);
     }
 
+    /// Records by which what is published differs from the zone file.
+    pub fn difference(&self) -> usize {
+        let emptied = self.emptied.values().map(|dynamic| dynamic.len());
+        let others = self.names.below(&[]).filter_map(|name| self.records(name).1);
+        emptied.chain(others.map(|dynamic| dynamic.len())).sum()
+    }
+
     /// What a name has published of ordinary records, and how that differs from the file's.
     pub fn records(&self, name: &[u8]) -> (NameRecords, Option<Arc<Dynamic>>) {
         if let Some(dynamic) = self.emptied.get(name) {
