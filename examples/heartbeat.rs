@@ -5,6 +5,7 @@
 //! ```text
 //! rollcall keygen bench --key-file bench.key >> rollcall.toml
 //! cargo run --release --example heartbeat -- 127.0.0.1:5300 --key bench.key --seconds 10
+//! cargo run --release --example heartbeat -- 127.0.0.1:5300 --key bench.key --seconds 10 --wrong-key 10000
 //! ```
 //!
 //! What the figures are figures of:
@@ -15,6 +16,8 @@
 //!    and the rate is the server's.
 //! 3. A heartbeat counts when its reply says NOERROR. Signatures of replies are not checked: that too is the client's time.
 //!    What has no reply when the server falls silent for a second is lost.
+//! 4. With `--wrong-key` the same messages are signed with another secret, and sent at a rate of their own whether or not
+//!    they are answered: somebody who attacks does not wait. Any reply but NOTAUTH ends it.
 
 #![allow(clippy::disallowed_methods, reason = "a client has a clock and a socket of its own")]
 
@@ -25,6 +28,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -40,6 +44,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often heartbeats without a reply are looked for while none arrives.
 const RECEIVE_TIMEOUT: Duration = Duration::from_millis(100);
+/// How often an attack sends what is due: in small bursts, as from many sources.
+const BURST_EVERY: Duration = Duration::from_micros(500);
 /// What is signed ahead must still be within its fudge, 300 s, at the end.
 const SECONDS_MAX: u64 = 240;
 /// TTL of the records, seconds.
@@ -68,6 +74,9 @@ struct Args {
     /// Heartbeats on the way at a time.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     window: u16,
+    /// No registrations and no heartbeats, but so many UPDATEs a second signed with another secret.
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    wrong_key: Option<u32>,
     /// The server's process on this machine: its CPU time a heartbeat is printed too.
     #[arg(long)]
     pid: Option<u32>,
@@ -84,20 +93,26 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let key = read_key(&args.key)?;
-    let now_s = clock::wall_s();
-    // The registrations, then a round of heartbeats for each second.
-    let sign = |second| signed_fleet(args, &key, now_s + second);
-    let mut fleet = (0..=args.seconds).map(sign).collect::<Result<Vec<_>>>()?;
-
     let socket = UdpSocket::bind(match args.server {
         SocketAddr::V4(_) => "0.0.0.0:0",
         SocketAddr::V6(_) => "[::]:0",
     })?;
     socket.connect(args.server)?;
     socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
-    let mut client = Client { socket, window: usize::from(args.window), last_id: 0, open: HashMap::new() };
+    let client = Client { socket, window: usize::from(args.window), last_id: 0, open: HashMap::new() };
+    let key = read_key(&args.key)?;
+    match args.wrong_key {
+        Some(rate) => attack(args, &key, rate, client),
+        None => register(args, &key, client),
+    }
+}
 
+/// Registers the fleet, and lets it send heartbeats.
+fn register(args: &Args, key: &Key, mut client: Client) -> Result<()> {
+    let now_s = clock::wall_s();
+    // The registrations, then a round of heartbeats for each second.
+    let sign = |second| signed_fleet(args, key, now_s + second);
+    let mut fleet = (0..=args.seconds).map(sign).collect::<Result<Vec<_>>>()?;
     let (registrations, heartbeats) = fleet.split_first_mut().ok_or("nothing to send")?;
     let joined = client.join(registrations)?;
     println!("members {}", joined.accepted);
@@ -116,6 +131,25 @@ fn run(args: &Args) -> Result<()> {
     }
     if beaten.accepted == 0 {
         return Err("no heartbeat was accepted; the server's log says why".into());
+    }
+    Ok(())
+}
+
+/// Sends what the key did not sign.
+fn attack(args: &Args, key: &Key, rate: u32, mut client: Client) -> Result<()> {
+    let wrong = Key::new(key.name(), key.algorithm(), b"another secret")?;
+    let mut messages = signed_fleet(args, &wrong, clock::wall_s())?;
+    let cpu_before = args.pid.map(cpu_time).transpose()?;
+    let tally = client.attack(&mut messages, rate, Duration::from_secs(args.seconds))?;
+    println!("refused_a_second {:.0}", tally.refused as f64 / tally.took.as_secs_f64());
+    println!("refused {}\nlost {}", tally.refused, tally.lost);
+    println!("latency_us {:.0}", tally.waited.as_secs_f64() * 1e6 / (tally.refused.max(1) as f64));
+    if let (Some(pid), Some(before)) = (args.pid, cpu_before) {
+        let spent = cpu_time(pid)?.saturating_sub(before);
+        println!("cpu_us {:.2}", spent.as_secs_f64() * 1e6 / (tally.refused.max(1) as f64));
+    }
+    if tally.refused == 0 {
+        return Err("nothing was refused; is --seconds above 0, and the server running?".into());
     }
     Ok(())
 }
@@ -194,7 +228,7 @@ struct Tally {
     accepted: u64,
     refused: u64,
     lost: u64,
-    /// From sending to reply, all accepted together.
+    /// From sending to reply, all accepted together; in an attack, all refused.
     waited: Duration,
     took: Duration,
 }
@@ -217,7 +251,7 @@ struct Client {
 /// What a reply, or its absence, says of a member's message.
 enum Heard {
     Accepted(Duration),
-    Refused(Rcode),
+    Refused(Rcode, Duration),
     Lost,
 }
 
@@ -242,7 +276,7 @@ impl Client {
                         tally.lost += 1;
                         waiting.push_back(member);
                     }
-                    Heard::Refused(rcode) => {
+                    Heard::Refused(rcode, _) => {
                         return Err(format!("a registration got {rcode}; the server's log says why").into());
                     }
                 }
@@ -274,7 +308,7 @@ impl Client {
                         // The last replies, not the wait for one that is lost.
                         tally.took = started.elapsed();
                     }
-                    Heard::Refused(_) => tally.refused += 1,
+                    Heard::Refused(..) => tally.refused += 1,
                     Heard::Lost => tally.lost += 1,
                 }
             }
@@ -283,16 +317,66 @@ impl Client {
         Ok(tally)
     }
 
-    /// Sends for the members that wait, up to the window. The id is new each time; a TSIG does not cover it.
+    /// Sends the messages in turn at this rate for so long, and waits for the last replies.
+    fn attack(&mut self, messages: &mut [Vec<u8>], rate: u32, time: Duration) -> Result<Tally> {
+        self.socket.set_nonblocking(true)?;
+        let mut tally = Tally::default();
+        let mut sent = 0;
+        let started = Instant::now();
+        let mut elapsed = Duration::ZERO;
+        while elapsed < time || !self.open.is_empty() {
+            let due = (elapsed.min(time).as_secs_f64() * f64::from(rate)) as usize;
+            for number in sent..due {
+                self.send(number % messages.len(), messages)?;
+            }
+            sent = due;
+            thread::sleep(BURST_EVERY);
+            self.hear_refusals(&mut tally)?;
+            elapsed = started.elapsed();
+            tally.took = elapsed.min(time);
+        }
+        Ok(tally)
+    }
+
+    /// Takes every reply that is there.
+    fn hear_refusals(&mut self, tally: &mut Tally) -> Result<()> {
+        loop {
+            let heard = self.hear()?;
+            if heard.is_empty() {
+                return Ok(());
+            }
+            for (_, heard) in heard {
+                match heard {
+                    Heard::Refused(Rcode::NOTAUTH, waited) => {
+                        tally.refused += 1;
+                        tally.waited += waited;
+                    }
+                    Heard::Refused(rcode, _) => {
+                        return Err(format!("an UPDATE with a wrong key got {rcode}, not NOTAUTH").into());
+                    }
+                    Heard::Accepted(_) => return Err("an UPDATE with a wrong key was accepted".into()),
+                    Heard::Lost => tally.lost += 1,
+                }
+            }
+        }
+    }
+
+    /// Sends for the members that wait, up to the window.
     fn fill(&mut self, waiting: &mut VecDeque<usize>, messages: &mut [Vec<u8>]) -> Result<()> {
         while self.open.len() < self.window {
             let Some(member) = waiting.pop_front() else { break };
-            let message = messages.get_mut(member).ok_or("a member without a message")?;
-            self.last_id = self.last_id.wrapping_add(1);
-            message.get_mut(..2).ok_or("an empty message")?.copy_from_slice(&self.last_id.to_be_bytes());
-            self.socket.send(message).map_err(unreachable)?;
-            self.open.insert(self.last_id, (member, Instant::now()));
+            self.send(member, messages)?;
         }
+        Ok(())
+    }
+
+    /// Sends a member's message. The id is new each time; a TSIG does not cover it.
+    fn send(&mut self, member: usize, messages: &mut [Vec<u8>]) -> Result<()> {
+        let message = messages.get_mut(member).ok_or("a member without a message")?;
+        self.last_id = self.last_id.wrapping_add(1);
+        message.get_mut(..2).ok_or("an empty message")?.copy_from_slice(&self.last_id.to_be_bytes());
+        self.socket.send(message).map_err(unreachable)?;
+        self.open.insert(self.last_id, (member, Instant::now()));
         Ok(())
     }
 
@@ -307,8 +391,9 @@ impl Client {
                 // An id that nobody waits for: its message was given up.
                 let Some((member, sent)) = self.open.remove(&header.id) else { return Ok(Vec::new()) };
                 let rcode = Rcode::masked_from_int(header.flags as u8);
+                let waited = sent.elapsed();
                 let is_accepted = rcode == Rcode::NOERROR;
-                let heard = if is_accepted { Heard::Accepted(sent.elapsed()) } else { Heard::Refused(rcode) };
+                let heard = if is_accepted { Heard::Accepted(waited) } else { Heard::Refused(rcode, waited) };
                 Ok(vec![(member, heard)])
             }
             Ok(_) => Ok(Vec::new()),

@@ -5,18 +5,22 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{CheckArgs, EXIT_FAILED, EXIT_OK};
+use super::{CheckArgs, EXIT_FAILED, EXIT_OK, explain};
 use crate::config::{self, Config, ConfigWarning, Overrides, ZoneConfig};
 use crate::policy::{Policy, Shown};
 use crate::security::{Grant, GrantedLease, NamePattern};
 use crate::wire::{Name, name_text};
 use crate::zone::PoolSettings;
 
-/// Loads the configuration as `serve` would and prints a summary on `out`, warnings and errors on `err`.
+/// Loads the configuration as `serve` would and prints a summary on `out`, or explains an nsupdate script; warnings and
+/// errors on `err`.
 pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let overrides = Overrides { zones: args.zones.clone(), ..Overrides::default() };
-    let report = match config::load(args.file.as_deref(), overrides) {
-        Ok(config) => Report::of(&config),
+    let (config, report) = match config::load(args.file.as_deref(), overrides) {
+        Ok(config) => {
+            let report = Report::of(&config);
+            (config, report)
+        }
         Err(error) => {
             let error = error.to_string();
             writeln!(err, "{error}")?;
@@ -30,6 +34,9 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::
     for warning in report.warnings.iter().chain(report.zones.iter().flat_map(|zone| &zone.warnings)) {
         let line = warning.line.map(|line| format!(":{line}")).unwrap_or_default();
         writeln!(err, "{}{line}: warning: {}", warning.file, warning.text)?;
+    }
+    if args.explain.script.is_some() {
+        return explain::explain(&config, &args.explain, args.json, out, err);
     }
     if args.json {
         report.write_json(out)?

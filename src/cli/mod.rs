@@ -4,10 +4,12 @@
 //! so tests read both; nothing here ends the process.
 
 mod check;
+mod explain;
 mod keygen;
+mod nsupdate_script;
 mod serve;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
@@ -68,10 +70,18 @@ Examples:
   rollcall check
   rollcall check --zones zones
   rollcall check --json | jq '.zones[].pools'
+  rollcall check --explain-update join.nsupdate
+  rollcall check --explain-update - --key web --from 192.0.2.7 < join.nsupdate
 
 FILE is what `serve --config` takes; the zones are read with it. Nothing is opened for use or written: it may run
 beside a running server. So it does not look whether ports and state directory are free. The exit code is 0 if the
-configuration is good, warnings or not, else 1.";
+configuration is good, warnings or not, else 1.
+
+With --explain-update, SCRIPT is what nsupdate reads. For each of its lines it says what the line is to rollcall, and
+which grant allows it or why the server would refuse it. Records of one member, or of one name, are allowed together or
+not at all, and one refusal refuses its message. Not judged is what depends on who is there: conditions (prereq), whose
+a member is, whether a member is there that attributes or a SRV alone are for, and how full the server is; nor is the
+secret of a `key` line. The exit code is 0 if every line is allowed, else 1.";
 
 const KEYGEN_HELP: &str = "\
 Examples:
@@ -121,6 +131,26 @@ pub struct CheckArgs {
     /// Print one JSON object, also when the configuration is bad
     #[arg(long)]
     pub json: bool,
+    /// What to explain instead.
+    #[command(flatten)]
+    pub explain: ExplainArgs,
+}
+
+/// Arguments of `check --explain-update`.
+#[derive(Debug, Default, Args)]
+pub struct ExplainArgs {
+    /// Say which grant allows or refuses each line of an nsupdate script; - reads standard input
+    #[arg(long = "explain-update", value_name = "SCRIPT")]
+    pub script: Option<PathBuf>,
+    /// Where the updates come from [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", requires = "script")]
+    pub from: Option<IpAddr>,
+    /// Take them as signed with this key of the configuration [default: the script's `key`, else unsigned]
+    #[arg(long, value_name = "NAME", requires = "script", value_parser = name)]
+    pub key: Option<Name>,
+    /// Take them as sent over TCP, not in a datagram without a DNS cookie
+    #[arg(long, requires = "script")]
+    pub tcp: bool,
 }
 
 /// Arguments of `keygen`.
@@ -139,6 +169,11 @@ pub struct KeygenArgs {
 
 fn listener(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300".into())
+}
+
+/// A name of a key that is there already, whatever its characters.
+fn name(text: &str) -> Result<Name, String> {
+    Name::bytes_from_str(text).map_err(|_| "give the key's name, such as web or web.pool.example".into())
 }
 
 /// Names of letters, digits, `-`, `_` and dots alone: every program reads those alike, quoted or not.
@@ -179,6 +214,12 @@ mod tests {
             panic!("keygen")
         };
         assert_eq!(keygen.algorithm, tsig::Algorithm::HmacSha512);
+        let Ok(Cli::Check(check)) =
+            parse("rollcall check --explain-update - --from 192.0.2.7 --key web --tcp")
+        else {
+            panic!("check")
+        };
+        assert_eq!((check.explain.script, check.explain.tcp), (Some("-".into()), true));
         let usage = [
             "rollcall",
             "rollcall keygen",
@@ -189,7 +230,9 @@ mod tests {
         let more = ["rollcall keygen web --algorithm hmac-md5", "rollcall serve --listen localhost"];
         let legacy =
             ["rollcall keygen web --algorithm hmac-sha1", "rollcall keygen web --algorithm hmac-sha224"];
-        for line in usage.into_iter().chain(more).chain(legacy) {
+        let explain =
+            ["rollcall check --from ::1", "rollcall check --tcp", "rollcall check --explain-update"];
+        for line in usage.into_iter().chain(more).chain(legacy).chain(explain) {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }

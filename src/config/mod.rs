@@ -81,6 +81,8 @@ pub struct ZoneConfig {
     pub settings: ZoneSettings,
     /// Who may register what in it.
     pub grants: Grants,
+    /// On which line of the TOML file each of them begins, in the same order.
+    pub grant_lines: Vec<usize>,
     /// What its zone file says, or a SOA and a NS made up.
     pub records: ZoneRecords,
     /// The zone file, if there is one.
@@ -220,7 +222,7 @@ fn load_zone(
     warnings: &mut Vec<ConfigWarning>,
 ) -> Result<ZoneConfig, ConfigError> {
     let source = found.toml.as_deref().map(Source::read).transpose()?;
-    let (settings, grants) = zone::read(source.as_ref(), &apex, keys, served, warnings)?;
+    let (settings, grants, grant_lines) = zone::read(source.as_ref(), &apex, keys, served, warnings)?;
     let records = match (&found.zone, &found.toml) {
         (Some(path), _) => {
             let records = file::read(path, &apex)?;
@@ -231,7 +233,7 @@ fn load_zone(
         (None, toml) => file::synthetic(&apex)
             .map_err(|_| ConfigError::ZoneName { path: toml.clone().unwrap_or_default() })?,
     };
-    Ok(ZoneConfig { settings, grants, records, zone_file: found.zone, toml_file: found.toml })
+    Ok(ZoneConfig { settings, grants, grant_lines, records, zone_file: found.zone, toml_file: found.toml })
 }
 
 #[cfg(test)]

@@ -115,14 +115,14 @@ impl Resolved {
     }
 }
 
-/// A zone's settings and grants; without a file, its defaults and no grant.
+/// A zone's settings, its grants, and each grant's line; without a file, its defaults and no grant.
 pub(super) fn read(
     source: Option<&Source>,
     apex: &Name,
     keys: &Keys<'_>,
     served: &Served,
     warnings: &mut Vec<ConfigWarning>,
-) -> Result<(ZoneSettings, Grants), ConfigError> {
+) -> Result<(ZoneSettings, Grants, Vec<usize>), ConfigError> {
     let empty = Source::empty();
     let (source, file) = match source {
         Some(source) => (source, source.parse()?),
@@ -144,7 +144,8 @@ pub(super) fn read(
         }
         grants.push(grant);
     }
-    Ok((settings, Grants::new(grants)))
+    let lines = file.grant.iter().map(|table| source.line(table.span().start)).collect();
+    Ok((settings, Grants::new(grants), lines))
 }
 
 fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Resolved, ConfigError> {

@@ -75,9 +75,9 @@ impl Signed {
     }
 }
 
-/// The higher of two floors, if there is one.
-pub(super) fn higher(one: Option<Signed>, other: Option<Signed>) -> Option<Signed> {
-    one.map(|one| one.and(other)).or(other)
+/// A floor and a message that was accepted above it, as the floor from then on.
+pub(super) fn higher(held: Option<Signed>, newer: Option<Signed>) -> Option<Signed> {
+    newer.map_or(held, |newer| Some(newer.and(held)))
 }
 
 /// What is left of a member that is gone.

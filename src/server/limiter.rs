@@ -1,14 +1,17 @@
 //! How much of what the network can cause reaches the log: everything is counted, some of it is logged.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 use ipnetwork::Ipv6Network;
 
-/// Lines that are told apart within a second. Past this, the others share what all of them together may log.
+/// Sources that are told apart within a second. Past this, the others share what all of them together may log.
 const SOURCES_MAX: usize = 1024;
+/// Lines that one source may have in a second, each about something else: a client that varies what is wrong leaves room
+/// for others too.
+const LINES_EACH_MAX: usize = 5;
 
 /// Lets so many lines a second into the log, and counts the others.
 pub struct Limiter {
@@ -46,13 +49,13 @@ impl Limiter {
     }
 }
 
-/// Lets one line a second about the same thing from each source into the log, and so many from all of them: one client that
-/// is wrong all the time hides no other.
+/// Lets one line a second about the same thing from each source into the log, a few about different things, and so many
+/// from all sources: one client that is wrong all the time hides no other.
 pub struct SourceLimiter {
     all: Limiter,
     second: u64,
-    /// Who has had a line in this second, and about what.
-    sources: HashSet<(IpAddr, u64)>,
+    /// Who has had lines in this second, and about what.
+    sources: HashMap<IpAddr, Vec<u64>>,
     hasher: RandomState,
 }
 
@@ -62,7 +65,7 @@ impl SourceLimiter {
         SourceLimiter {
             all: Limiter::new(per_second),
             second: 0,
-            sources: HashSet::new(),
+            sources: HashMap::new(),
             hasher: RandomState::default(),
         }
     }
@@ -73,13 +76,14 @@ impl SourceLimiter {
             self.second = now_ms / 1000;
             self.sources.clear();
         }
-        let line = (host(source), self.hasher.hash_one(about));
-        if self.sources.contains(&line) {
-            self.all.suppressed += 1;
-            return false;
-        }
-        if self.sources.len() < SOURCES_MAX {
-            self.sources.insert(line);
+        let (host, about) = (host(source), self.hasher.hash_one(about));
+        if self.sources.len() < SOURCES_MAX || self.sources.contains_key(&host) {
+            let lines = self.sources.entry(host).or_default();
+            if lines.len() >= LINES_EACH_MAX || lines.contains(&about) {
+                self.all.suppressed += 1;
+                return false;
+            }
+            lines.push(about);
         }
         self.all.admits(now_ms)
     }
@@ -128,6 +132,15 @@ mod tests {
         assert!(!limiter.admits(ip("2001:db8::ffff"), "a", 1_999), "the same /64");
         assert_eq!(limiter.kept_back(2_000), Some(10_000));
         assert!(limiter.admits(ip("192.0.2.1"), "a", 2_000), "the next second");
+    }
+
+    #[test]
+    fn who_varies_what_is_wrong_has_a_few_lines_and_hides_nobody() {
+        let mut limiter = SourceLimiter::new(20);
+        let mut logged = |about: &str| limiter.admits(ip("192.0.2.1"), about, 1_000);
+        assert_eq!((0..10_000).filter(|n| logged(&n.to_string())).count(), LINES_EACH_MAX);
+        assert!(!logged("0"), "nor about what it had a line about");
+        assert!(limiter.admits(ip("192.0.2.2"), "0", 1_000), "another one is heard");
     }
 
     #[test]

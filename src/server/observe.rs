@@ -135,7 +135,7 @@ pub struct Counters {
     name_changes: [AtomicU64; CAUSES.len()],
     updates: AtomicU64,
     refusals: AtomicU64,
-    /// Refusals for want of a good signature.
+    /// Those for want of a good signature.
     unverified: AtomicU64,
     /// Messages whose prerequisites did not hold.
     unmet: AtomicU64,
@@ -317,17 +317,18 @@ impl Observer {
             }
         }
         let Some(reason) = &handled.refusal else { return };
-        let (counter, about) = match handled.kind {
-            RefusalKind::Prerequisite => (&self.counters.unmet, reason.as_str()),
+        let is_unmet = handled.kind == RefusalKind::Prerequisite;
+        increment(if is_unmet { &self.counters.unmet } else { &self.counters.refusals });
+        let mut about = reason.as_str();
+        if handled.kind == RefusalKind::Signature {
+            increment(&self.counters.unverified);
             // Who has no key may write what it likes: all of that is about one thing.
-            RefusalKind::Signature => (&self.counters.unverified, "TSIG"),
-            RefusalKind::Other => (&self.counters.refusals, reason.as_str()),
-        };
-        increment(counter);
+            about = "TSIG";
+        }
         if !self.refusals.admits(source.ip(), about, now_ms) {
             return;
         }
-        if handled.kind == RefusalKind::Prerequisite {
+        if is_unmet {
             info!(%source, key = key(), reason, "UPDATE not done");
         } else {
             warn!(%source, key = key(), reason, "UPDATE refused");

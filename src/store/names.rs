@@ -13,6 +13,9 @@ use crate::membership::Signed;
 use crate::wire::{Name, name_text};
 use crate::zone::{Dynamic, Dynamics, PERMANENT_MS};
 
+/// A key and an owner, both in wire form.
+type Place = (Box<[u8]>, Box<[u8]>);
+
 /// What there is of names and keys after a restart, and what the tables are to hold of it.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -22,7 +25,8 @@ pub(super) struct Names {
     rewritten: Vec<(Box<[u8]>, Option<Dynamic>)>,
     /// The newest signed messages that changed ordinary records.
     pub floors: Vec<NameFloor>,
-    over: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// Floors that are over, by key and owner.
+    over: Vec<Place>,
     /// The first run from whose start a grace of theirs counts.
     pub first_run: Option<u32>,
 }

@@ -60,7 +60,7 @@ pub(super) fn change(name: &str, cause: Cause, before: Option<Member>, after: Op
 pub(super) fn of_member(change: &mut Change) -> &mut MemberChange {
     match change {
         Change::Member(change) => change,
-        Change::Name(_) => panic!("of a name"),
+        other => panic!("of no member: {other:?}"),
     }
 }
 

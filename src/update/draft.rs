@@ -20,6 +20,8 @@ const SERVICES_MAX: usize = 32;
 
 /// Most SVCB and HTTPS records of a member.
 const BINDINGS_MAX: usize = 8;
+/// Wrong attributes of a heartbeat that are told of, each with a line of its own: a message has room for 32,000.
+const IGNORED_MAX: usize = 16;
 
 /// What shall become of one member.
 pub(super) struct Verdict {
@@ -185,6 +187,20 @@ impl Draft {
         Ok(())
     }
 
+    /// Deletes a service, on one port or on all.
+    pub fn delete_service(&mut self, service: &[u8], port: Option<u16>) {
+        self.named_types.insert(Rtype::SRV);
+        let is_it =
+            |offer: &Service| *offer.service == *service && port.is_none_or(|port| offer.port == port);
+        self.member.services.retain(|offer| !is_it(offer));
+    }
+
+    /// Deletes the attributes that TXT rdata gives, as far as it gives their values.
+    pub fn delete_attributes(&mut self, rdata: &[u8]) {
+        self.named_types.insert(Rtype::TXT);
+        attributes::strings(rdata).for_each(|string| attributes::remove(&mut self.member.attributes, string));
+    }
+
     /// Deletes one binding of a type, or all.
     pub fn delete_bindings(&mut self, rtype: Option<Rtype>, rdata: Option<&[u8]>) {
         self.named_types.extend(rtype);
@@ -204,7 +220,9 @@ impl Draft {
         self.named_attributes = true;
         self.named_types.insert(Rtype::TXT);
         for string in attributes::strings(rdata) {
-            self.ignored.extend(attributes::merge(&mut self.member.attributes, string).err());
+            let bad = attributes::merge(&mut self.member.attributes, string).err();
+            let is_told = self.ignored.len() < IGNORED_MAX;
+            self.ignored.extend(bad.filter(|_| is_told));
         }
     }
 
@@ -221,6 +239,9 @@ impl Draft {
     }
 
     pub fn delete_addresses(&mut self, rtype: Option<Rtype>) {
+        let types = self.member.addresses.iter().map(|address| address_type(address.ip));
+        let deleted = types.filter(|held| rtype.is_none_or(|rtype| rtype == *held));
+        self.named_types.extend(deleted);
         self.member.addresses.retain(|address| match rtype {
             None => false,
             Some(Rtype::A) => address.ip.is_ipv6(),

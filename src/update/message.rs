@@ -174,7 +174,16 @@ impl Outline {
 
     /// The update section as commands. Every record is read and judged before any has an effect.
     pub fn commands(&self, message: &[u8], zone: InZone<'_>) -> Result<Vec<Command>, Refusal> {
-        self.updates.iter().map(|record| command(message, record, zone)).collect()
+        self.each_command(message, zone).collect()
+    }
+
+    /// The same, each by itself.
+    pub fn each_command<'m>(
+        &'m self,
+        message: &'m [u8],
+        zone: InZone<'m>,
+    ) -> impl Iterator<Item = Result<Command, Refusal>> {
+        self.updates.iter().map(move |record| command(message, record, zone))
     }
 }
 

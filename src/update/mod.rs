@@ -12,6 +12,7 @@
 
 mod attributes;
 mod draft;
+mod explain;
 mod floors;
 mod message;
 mod names;
@@ -26,6 +27,7 @@ mod svcb;
 
 pub use attributes::BadAttribute;
 pub use draft::Ignored;
+pub use explain::{Explainer, Explanation, Judgement, Reason, Stay, Told};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};
 pub use registrar::{Clock, Handled, Limits, Registrar, Request, Setup, ZoneInput};

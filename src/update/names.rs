@@ -63,8 +63,11 @@ pub(super) fn has_asterisk(mut name: &[u8]) -> bool {
     false
 }
 
+/// [`Publisher::may_create`], which looks at up to a thousand names, as the caller remembers it.
+pub(super) type MayCreate<'m> = &'m mut dyn FnMut(&[u8]) -> bool;
+
 /// What a name would be if the label next below the zone were a pool, where a registration may make it one.
-pub(super) fn potential(publisher: &Publisher, name: &[u8]) -> Option<Target> {
+pub(super) fn potential(publisher: &Publisher, name: &[u8], may_create: MayCreate<'_>) -> Option<Target> {
     let apex = publisher.zone().apex();
     let mut pool = name;
     while let Some((_, rest)) = split_label(pool).filter(|(_, rest)| rest.len() > apex.len()) {
@@ -72,15 +75,20 @@ pub(super) fn potential(publisher: &Publisher, name: &[u8]) -> Option<Target> {
     }
     let target = in_pool(pool, name);
     let may_make = matches!(target, Target::Member(..) | Target::Service(..));
-    (may_make && publisher.pool(pool).is_none() && publisher.may_create(pool)).then_some(target)
+    (may_make && publisher.pool(pool).is_none() && may_create(pool)).then_some(target)
 }
 
 /// The pool that the first address or service at this name would make, if it is one that a registration may make.
-pub(super) fn pool_to_make(publisher: &Publisher, name: &[u8], rtype: Rtype) -> Option<PoolHandle> {
+pub(super) fn pool_to_make(
+    publisher: &Publisher,
+    name: &[u8],
+    rtype: Rtype,
+    may_create: MayCreate<'_>,
+) -> Option<PoolHandle> {
     if !matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::SRV) {
         return None;
     }
-    match potential(publisher, name)? {
+    match potential(publisher, name, may_create)? {
         Target::Member(pool, _) if rtype != Rtype::SRV => Some(pool),
         Target::Service(pool, _) if rtype == Rtype::SRV => Some(pool),
         _ => None,

@@ -19,12 +19,18 @@ const CNAME: u16 = Rtype::CNAME.to_int();
 const SOA: u16 = Rtype::SOA.to_int();
 const NS: u16 = Rtype::NS.to_int();
 
+/// Most records of an RRset that UPDATE may bring it to, and most types of a name. Work grows with their squares in an
+/// UPDATE, and with the types in a question; no client of RFC 2136 comes near (BIND's own limits are 100 and 100).
+const RECORDS_MAX: usize = 256;
+const TYPES_MAX: usize = 64;
+
 /// A name's ordinary records, drafted.
 pub(super) struct NameDraft {
     name: Arc<[u8]>,
     is_apex: bool,
     /// What is published, and what of it still stands.
     before: Option<Arc<Dynamic>>,
+    published: NameRecords,
     shown_before: NameRecords,
     records: NameRecords,
     /// Records that the message adds, by type, and that still stand in the draft.
@@ -33,6 +39,8 @@ pub(super) struct NameDraft {
     pub types: BTreeSet<Rtype>,
     /// Every address that it adds.
     pub addresses: BTreeSet<IpAddr>,
+    /// Every address that it takes away.
+    pub deleted_addresses: BTreeSet<IpAddr>,
     /// The serial and TTL that a SOA of the message has, if it is later than the zone's.
     serial: u32,
 }
@@ -66,17 +74,20 @@ fn is_key(rtype: u16) -> bool {
 impl NameDraft {
     /// A name as it stands at `now_ms`, whether or not what has ended has been swept.
     pub fn of(publisher: &Publisher, name: &[u8], now_ms: u64) -> Self {
-        let (mut records, before) = publisher.records(name);
+        let (published, before) = publisher.records(name);
+        let mut records = published.clone();
         records.remove_ended(now_ms);
         NameDraft {
             name: name.into(),
             is_apex: name == publisher.zone().apex(),
             before,
+            published,
             shown_before: records.clone(),
             records,
             named: Vec::new(),
             types: BTreeSet::new(),
             addresses: BTreeSet::new(),
+            deleted_addresses: BTreeSet::new(),
             serial: publisher.zone().serial(),
         }
     }
@@ -126,6 +137,10 @@ impl NameDraft {
 
     fn put(&mut self, rtype: Rtype, ttl_s: u32, rdata: &[u8]) -> Result<(), Refusal> {
         let number = rtype.to_int();
+        if self.records.sets.len() >= TYPES_MAX && !self.records.sets.contains_key(&number) {
+            let name = name_text(&self.name);
+            return Err(Refusal::Limit(format!("{name} may have {TYPES_MAX} types of records by UPDATE")));
+        }
         // Deleted and added again, it is the file's as before.
         let deleted = &mut self.records.deleted;
         let was_files =
@@ -138,8 +153,15 @@ impl NameDraft {
             (set.ttl_s, set.has_own_ttl) = (ttl_s, true);
         }
         let known = set.records.iter().find(|record| same_rdata(rtype, &record.rdata, rdata));
+        let is_full = set.records.len() >= RECORDS_MAX;
         let rdata: Box<[u8]> = match known {
             Some(known) => known.rdata.clone(),
+            None if is_full && restored.is_none() => {
+                let name = name_text(&self.name);
+                return Err(Refusal::Limit(format!(
+                    "{name} {rtype} may have {RECORDS_MAX} records by UPDATE"
+                )));
+            }
             None => {
                 let term = match restored {
                     Some(_) => None,
@@ -156,7 +178,9 @@ impl NameDraft {
             let text = format!("with this record {name} {rtype} takes over {RRSET_OCTETS_MAX} octets");
             return Err(Refusal::Limit(format!("{text}, and no message can carry it")));
         }
-        self.named.push((number, rdata));
+        if !self.named.iter().any(|(held, named)| *held == number && *named == rdata) {
+            self.named.push((number, rdata));
+        }
         Ok(())
     }
 
@@ -182,6 +206,10 @@ impl NameDraft {
             let files = set.records.iter().filter(|record| record.term.is_none() && is_it(record));
             let files: Vec<_> = files.map(|record| (rtype, record.rdata.clone())).collect();
             self.records.deleted.extend(files);
+            if matches!(Rtype::from_int(rtype), Rtype::A | Rtype::AAAA) {
+                let gone = set.records.iter().filter(|record| is_it(record));
+                self.deleted_addresses.extend(gone.filter_map(|record| address(&record.rdata)));
+            }
         }
         self.records.remove(rtype, is_it);
     }
@@ -238,7 +266,8 @@ impl NameDraft {
         if self.records == self.shown_before {
             return (None, left);
         }
-        let is_visible = !self.records.shows_alike(&self.shown_before);
+        // Against what is published: what has ended since and was not swept goes with this change.
+        let is_visible = !self.records.shows_alike(&self.published);
         let cause = if is_visible { Cause::Changed } else { Cause::Renewed };
         let (after, rrsets) = (self.records.dynamic(), self.records.rrsets());
         let NameDraft { name, before, .. } = self;

@@ -53,11 +53,18 @@ impl Pending {
 
     /// Whether what a message asks about, or the ordinary records that it changes, depend on any. Its members are looked at
     /// when they are drafted, see [`Pending::touches`].
-    pub fn has_any_of(&self, prerequisites: &[Result<Prerequisite, Refusal>], commands: &[Command]) -> bool {
+    pub fn has_any_of(
+        &self,
+        prerequisites: &[Result<Prerequisite, Refusal>],
+        commands: &[Command],
+        apex: &[u8],
+    ) -> bool {
         if self.is_empty() {
             return false;
         }
-        let is_asked = |name: &[u8]| self.names.contains(name) || self.has_pool_at_or_above(name);
+        // At the apex the serial is asked about, which any change moves.
+        let is_asked =
+            |name: &[u8]| name == apex || self.names.contains(name) || self.has_pool_at_or_above(name);
         prerequisites.iter().flatten().map(Prerequisite::name).any(is_asked)
             || commands.iter().any(|command| self.names.contains(command.name()))
     }
@@ -70,8 +77,14 @@ impl Pending {
                 .members()
                 .any(|(pool, name)| self.members.get(pool).is_some_and(|names| names.contains(name)))
                 || drafts.searched().any(|pool| self.members.contains_key(pool))
-                || drafts.making().any(|pool| self.names.contains(pool) || self.members.contains_key(pool))
+                || drafts.making().any(|pool| self.names.contains(pool.as_ref()))
                 || drafts.names().any(|name| self.has_pool_at_or_above(name)))
+    }
+
+    /// Whether a message that is about to be refused names a pool of which that may not be the last word.
+    pub fn may_allow(&self, drafts: &Drafts<'_>) -> bool {
+        let is_pending = |pool: &[u8]| self.names.contains(pool) || self.members.contains_key(pool);
+        !self.is_empty() && drafts.unpublished().any(is_pending)
     }
 
     fn has_pool_at_or_above(&self, mut name: &[u8]) -> bool {

@@ -1,6 +1,8 @@
 //! A message's net result: each member that it touches is drafted, every record is tried on the draft, and only what
 //! stands at the end counts. So delete-then-add is a heartbeat, or a change of address, and never a leave and a join.
 
+mod apart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,19 +13,23 @@ use super::names::{
     Target, address_label, classify, has_asterisk, member_of, pool_to_make, potential, target_of, target_text,
 };
 use super::ordinary::{Granted, NameDraft};
-use super::{Refusal, attributes, svcb};
+use super::{Refusal, svcb};
 use crate::membership::{
     FOREVER_MS, KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, LeaseRules, Member, MemberName, PoolHandle, Roll,
 };
 use crate::security::{Asked, Grant, GrantedLease, Grants, Place, Sent};
 use crate::wire::{LeaseOption, Rtype, WireError, lower, name_text};
-use crate::zone::{NameChange, Publisher, is_of_signed_zone, pool_needs};
+use crate::zone::{NameChange, Publisher, is_of_signed_zone, labels_of, parent, pool_needs};
+
+pub(super) use apart::{Apart, Settled, Touched};
 
 /// What a message comes to, once all of it is allowed.
 pub(super) struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Names whose ordinary records it changes.
     pub names: Vec<NameChange>,
+    /// Names of which it tries the ordinary records, and changes none.
+    pub unchanged: Vec<Arc<[u8]>>,
     /// How long what the message is about stays, the least of all.
     pub left: Left,
     /// What the message's KEY-LEASE came to, seconds.
@@ -51,8 +57,12 @@ impl Left {
 }
 
 /// Members that one message may have looked at for deletions of shared names and for members known by their addresses: some
-/// 50 ms of the registrar's time. A member's own names need no looking.
+/// 0.4 s of the registrar's time, and twice that if they are all the sender's. A member's own names need no looking.
 const LOOKED_AT_MAX: usize = 1_000_000;
+
+/// Labels of an ordinary name below its zone: each may be an empty name of its own in the index, where no limit of records
+/// counts it. An address of `ip6.arpa.` has 32.
+const LABELS_MAX: usize = 40;
 
 /// What a message's registrations depend on besides its records.
 #[derive(Clone, Copy)]
@@ -77,9 +87,15 @@ pub(super) struct Drafts<'a> {
     names: BTreeMap<Box<[u8]>, NameDraft>,
     /// Pools that its first member makes.
     making: BTreeSet<PoolHandle>,
+    /// Pools that it names and that nobody sees yet.
+    unpublished: BTreeSet<PoolHandle>,
+    /// Which names a registration may make pools.
+    creatable: BTreeMap<Box<[u8]>, bool>,
     looked_at: usize,
     /// Pools of which every member was looked at.
     searched: BTreeSet<PoolHandle>,
+    /// What the records since the last one were tried on, if anybody wants to know.
+    touched: Option<Vec<Touched>>,
 }
 
 impl<'a> Drafts<'a> {
@@ -92,8 +108,10 @@ impl<'a> Drafts<'a> {
         terms: Terms,
         commands: &[Command],
     ) -> Self {
+        let mut creatable = BTreeMap::new();
+        let mut may_create = |pool: &[u8]| may_create(publisher, &mut creatable, pool, terms.now_ms);
         let making = commands.iter().filter_map(|command| match command {
-            Command::Add { name, rtype, .. } => pool_to_make(publisher, name, *rtype),
+            Command::Add { name, rtype, .. } => pool_to_make(publisher, name, *rtype, &mut may_create),
             _ => None,
         });
         let making = making.collect();
@@ -106,12 +124,18 @@ impl<'a> Drafts<'a> {
             drafts: BTreeMap::new(),
             names: BTreeMap::new(),
             making,
+            unpublished: BTreeSet::new(),
+            creatable,
             looked_at: 0,
             searched: BTreeSet::new(),
+            touched: None,
         }
     }
 
     fn draft(&mut self, pool: PoolHandle, name: MemberName) -> &mut Draft {
+        if let Some(touched) = &mut self.touched {
+            touched.push(Touched::Member(pool.clone(), name.clone()));
+        }
         let (roll, now_ms) = (self.roll, self.terms.now_ms);
         let drafts = self.drafts.entry(PoolHandle::clone(&pool)).or_default();
         drafts.entry(name).or_insert_with_key(|name| Draft::of(roll, &pool, name, now_ms))
@@ -158,15 +182,19 @@ impl<'a> Drafts<'a> {
         Ok(found)
     }
 
-    /// Members of a pool that the sender owns, for deletions of what several members share.
+    /// Members of a pool that the sender owns, for deletions of what several members share. Under a grant for the sender's own
+    /// address, whose key others may have too, those at that address.
     fn own_members(&mut self, pool: &PoolHandle) -> Result<Vec<MemberName>, Refusal> {
         let text = self.pool_text(pool);
-        let owner = self.owner(self.grant(&text, &[])?);
+        let first = self.grant(&text, &[])?;
         let is_own = |drafts: &Self, member: &Member| {
+            let source = drafts.sent.source;
+            let is_mine = |grant: &Grant| {
+                drafts.owner(grant) == member.owner
+                    && (!grant.own_address || member.addresses.iter().all(|address| address.ip == source))
+            };
             // Drafted just now by the sender, or owned under the pool's first grant, or under one for its addresses.
-            member.owner.is_empty()
-                || member.owner == owner
-                || drafts.grant(&text, &ips(member)).is_ok_and(|grant| drafts.owner(grant) == member.owner)
+            member.owner.is_empty() || is_mine(first) || drafts.grant(&text, &ips(member)).is_ok_and(is_mine)
         };
         self.look(pool, is_own, usize::MAX)
     }
@@ -197,12 +225,21 @@ impl<'a> Drafts<'a> {
         name_text(labels)
     }
 
-    /// Tries one record on the drafts.
-    pub fn apply(&mut self, command: &Command) -> Result<(), Refusal> {
+    /// What the name of a record is to membership.
+    fn target(&mut self, command: &Command) -> Target {
         let target = match classify(self.publisher, &self.making, command.name()) {
             Target::Elsewhere if !matches!(command, Command::Add { .. }) => self.would_be(command.name()),
             target => target,
         };
+        if let Some(pool) = target.pool().filter(|pool| !self.publisher.is_published(pool)) {
+            self.unpublished.insert(Arc::clone(pool));
+        }
+        target
+    }
+
+    /// Tries one record on the drafts.
+    pub fn apply(&mut self, command: &Command) -> Result<(), Refusal> {
+        let target = self.target(command);
         match command {
             Command::Add { name, rtype, ttl_s, rdata } => self.add(target, name, *rtype, *ttl_s, rdata),
             Command::DeleteRrset { name, rtype } => self.delete_rrset(target, name, *rtype),
@@ -213,9 +250,11 @@ impl<'a> Drafts<'a> {
 
     /// What the name of a deletion would be in a pool that is not known: who left, and whose pool was forgotten since, may
     /// leave again.
-    fn would_be(&self, name: &[u8]) -> Target {
-        let has_records = || !NameDraft::of(self.publisher, name, self.terms.now_ms).is_empty();
-        match potential(self.publisher, name) {
+    fn would_be(&mut self, name: &[u8]) -> Target {
+        let (publisher, now_ms) = (self.publisher, self.terms.now_ms);
+        let has_records = || !NameDraft::of(publisher, name, now_ms).is_empty();
+        let mut may_create = |pool: &[u8]| may_create(publisher, &mut self.creatable, pool, now_ms);
+        match potential(publisher, name, &mut may_create) {
             Some(target) if !self.names.contains_key(name) && !has_records() => target,
             _ => Target::Elsewhere,
         }
@@ -290,13 +329,26 @@ impl<'a> Drafts<'a> {
     }
 
     /// Whether an ordinary record of this type may stand at this name at all.
-    fn judge_ordinary(&self, pool: Option<&PoolHandle>, name: &[u8], rtype: Rtype) -> Result<(), Refusal> {
+    fn judge_ordinary(
+        &mut self,
+        pool: Option<&PoolHandle>,
+        name: &[u8],
+        rtype: Rtype,
+    ) -> Result<(), Refusal> {
+        if pool.is_none() {
+            self.judge_would_be_member(name, rtype)?;
+        }
         if let Some(pool) = pool
             && pool_needs(name.strip_suffix(pool.as_ref()).unwrap_or_default(), rtype)
         {
             return Err(Refusal::InTheWay { name: name.into(), rtype, pool: pool.as_ref().into() });
         }
-        let is_apex = name == self.publisher.zone().apex();
+        let apex = self.publisher.zone().apex();
+        if labels_of(name) > labels_of(apex) + LABELS_MAX {
+            let name = name_text(name);
+            return Err(Refusal::Limit(format!("{name} has more than {LABELS_MAX} labels below its zone")));
+        }
+        let is_apex = name == apex;
         let what = match rtype {
             _ if has_asterisk(name) => "wildcards",
             Rtype::NS if !is_apex => "delegations",
@@ -307,8 +359,35 @@ impl<'a> Drafts<'a> {
         Err(Refusal::NotServed { name: name.into(), rtype, what })
     }
 
+    /// Where registrations make pools, whoever sends an address or attributes of what would be a member's name means to join.
+    /// If that cannot be, it is told so: an ordinary record would stay when its server is gone.
+    fn judge_would_be_member(&mut self, name: &[u8], rtype: Rtype) -> Result<(), Refusal> {
+        let is_members = matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::TXT);
+        let apex = self.publisher.zone().apex();
+        let pool = parent(name);
+        if !is_members || !self.publisher.settings().create_pools || parent(pool) != apex {
+            return Ok(());
+        }
+        // What matters here is whether the label could be a member's, and the pool's a pool's.
+        let publisher = self.publisher;
+        let Some(Target::Member(handle, member)) = potential(publisher, name, &mut |_| true) else {
+            return Ok(());
+        };
+        if !publisher.may_be_pool(pool) {
+            return Ok(());
+        }
+        if may_create(publisher, &mut self.creatable, pool, self.terms.now_ms) {
+            // An address would have made the pool.
+            return Err(Refusal::NotRegistered { pool: handle.as_ref().into(), name: member });
+        }
+        Err(Refusal::NoPool { name: name.into(), pool: pool.into() })
+    }
+
     /// The draft of a name's ordinary records.
     fn name(&mut self, name: &[u8]) -> &mut NameDraft {
+        if let Some(touched) = &mut self.touched {
+            touched.push(Touched::Name(name.into()));
+        }
         let (publisher, now_ms) = (self.publisher, self.terms.now_ms);
         self.names.entry(name.into()).or_insert_with(|| NameDraft::of(publisher, name, now_ms))
     }
@@ -340,12 +419,13 @@ impl<'a> Drafts<'a> {
     /// Deletes all RRsets of a name: what membership has there, and the ordinary ones as far as the sender may.
     fn delete_name(&mut self, target: Target, name: &[u8]) -> Result<(), Refusal> {
         let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
-        if let Some(types) = self.name_to_delete(&target, name).map(|draft| draft.deletable())
-            && (!is_pools || self.may_change(name, &types, &[]).is_ok())
-        {
-            let draft = self.name(name);
-            draft.types.extend(types);
-            draft.delete_name();
+        let standing = match self.names.get(name) {
+            Some(draft) => draft.deletable(),
+            None => NameDraft::of(self.publisher, name, self.terms.now_ms).deletable(),
+        };
+        let may_change = !standing.is_empty() && self.may_change(name, &standing, &[]).is_ok();
+        if !is_pools || may_change {
+            self.name(name).delete_name();
         }
         self.delete_membership(target, None)
     }
@@ -363,9 +443,11 @@ impl<'a> Drafts<'a> {
             }
             Target::Service(pool, service) if matches!(rtype, None | Some(Rtype::SRV)) => {
                 for member in self.own_members(&pool)? {
-                    let draft = self.draft(pool.clone(), member);
-                    draft.member.services.retain(|offer| offer.service != service);
+                    self.draft(pool.clone(), member).delete_service(&service, None);
                 }
+            }
+            Target::Service(pool, _) | Target::InPool(pool) if rtype.is_some() => {
+                return self.delete_nothing(Target::InPool(pool));
             }
             Target::Service(..) | Target::InPool(_) | Target::Elsewhere => {}
         }
@@ -376,8 +458,10 @@ impl<'a> Drafts<'a> {
     fn delete_nothing(&mut self, target: Target) -> Result<(), Refusal> {
         match target {
             Target::Member(pool, member) => _ = self.draft(pool, member),
-            Target::Pool(pool) | Target::Service(pool, _) => _ = self.grant(&self.pool_text(&pool), &[])?,
-            Target::InPool(_) | Target::Elsewhere => {}
+            Target::Pool(pool) | Target::Service(pool, _) | Target::InPool(pool) => {
+                _ = self.grant(&self.pool_text(&pool), &[])?;
+            }
+            Target::Elsewhere => {}
         }
         Ok(())
     }
@@ -405,15 +489,15 @@ impl<'a> Drafts<'a> {
                 self.draft(pool, member).delete_bindings(Some(rtype), Some(rdata));
             }
             (Target::Member(pool, member), Rtype::TXT) => {
-                let draft = self.draft(pool, member);
-                attributes::strings(rdata)
-                    .for_each(|string| attributes::remove(&mut draft.member.attributes, string));
+                self.draft(pool, member).delete_attributes(rdata);
             }
             (Target::Service(pool, service), Rtype::SRV) => {
                 let srv = Srv::read(rdata).ok_or(WireError::BadRdata { at: 0, rtype })?;
-                let member = srv.member(&pool)?;
-                let services = &mut self.draft(pool, member).member.services;
-                services.retain(|offer| offer.service != service || offer.port != srv.port);
+                match srv.member(&pool) {
+                    Ok(member) => self.draft(pool, member).delete_service(&service, Some(srv.port)),
+                    // Nobody has such a service.
+                    Err(_) => self.delete_nothing(Target::Service(pool, service))?,
+                }
             }
             (target, _) => {
                 if let Some(draft) = self.name_to_delete(&target, name) {
@@ -436,14 +520,28 @@ impl<'a> Drafts<'a> {
         Ok(self.grants.find(self.sent, &asked)?)
     }
 
+    /// The grant under which a draft of ordinary records is allowed. Addresses that it takes away are no more in the way
+    /// than a member's, but where a grant is for the sender's own.
+    fn may_draft(&self, name: &[u8], draft: &NameDraft) -> Result<&'a Grant, Refusal> {
+        let types: Vec<_> = draft.types.iter().copied().collect();
+        let added: Vec<_> = draft.addresses.iter().copied().collect();
+        let grant = self.may_change(name, &types, &added)?;
+        if grant.own_address && !draft.deleted_addresses.is_empty() {
+            let all: Vec<_> = draft.deleted_addresses.iter().copied().chain(added).collect();
+            return self.may_change(name, &types, &all);
+        }
+        Ok(grant)
+    }
+
     /// Judges the drafts of ordinary records.
     fn finish_names(&mut self, plan: &mut Plan) -> Result<(), Refusal> {
         for (name, draft) in std::mem::take(&mut self.names) {
-            let (types, addresses): (Vec<_>, Vec<_>) =
-                (draft.types.iter().copied().collect(), draft.addresses.iter().copied().collect());
-            let grant = self.may_change(&name, &types, &addresses)?;
+            let grant = self.may_draft(&name, &draft)?;
             let (change, left) = draft.finish(&self.granted(grant));
-            plan.names.extend(change);
+            match change {
+                Some(change) => plan.names.push(change),
+                None => plan.unchanged.push(name.into()),
+            }
             plan.left = plan.left.min(left);
         }
         Ok(())
@@ -471,7 +569,8 @@ impl<'a> Drafts<'a> {
         let (verdicts, names, ignored) = (Vec::new(), Vec::new(), Vec::new());
         let key_lease_s = self.terms.wish.and_then(|wish| wish.key_lease_s);
         let key_lease_s = key_lease_s.map(|seconds| seconds.min(KEY_LEASE_MS_MAX / 1000));
-        let mut plan = Plan { verdicts, names, left: Left::Nothing, key_lease_s, ignored };
+        let unchanged = Vec::new();
+        let mut plan = Plan { verdicts, names, unchanged, left: Left::Nothing, key_lease_s, ignored };
         self.check_services()?;
         self.finish_names(&mut plan)?;
         for (pool, drafts) in std::mem::take(&mut self.drafts) {
@@ -573,12 +672,17 @@ impl<'a> Drafts<'a> {
         let types: Vec<Rtype> = draft.named_types.iter().copied().collect();
         let asked =
             |addresses| Asked { place: Place::Pool(text), types: &types, addresses, targets: &targets };
-        let all = self.grants.find(self.sent, &asked(&stands_at));
-        Ok(all.or_else(|refusal| match self.grants.find(self.sent, &asked(&named)) {
+        let found = self.grants.find(self.sent, &asked(&stands_at));
+        let grant = match (found, self.grants.find(self.sent, &asked(&named))) {
+            (Ok(grant), _) => grant,
             // Where a key is shared, the address is all that tells whose member it is.
-            Ok(grant) if grant.own_address => Err(refusal),
-            found => found,
-        })?)
+            (Err(refusal), Ok(grant)) if grant.own_address => return Err(refusal.into()),
+            (Err(_), found) => found?,
+        };
+        if let Some((before, _)) = draft.before.as_ref().filter(|_| grant.own_address) {
+            self.grants.find(self.sent, &asked(&ips(before)))?;
+        }
+        Ok(grant)
     }
 
     /// Every member that is drafted.
@@ -594,6 +698,13 @@ impl<'a> Drafts<'a> {
     /// Every pool that the message would make.
     pub fn making(&self) -> impl Iterator<Item = &PoolHandle> {
         self.making.iter()
+    }
+
+    /// Every pool that the message names and that nobody sees yet, or that might be made if something were not in its way.
+    pub fn unpublished(&self) -> impl Iterator<Item = &[u8]> {
+        let blocked = self.creatable.iter().filter(|(_, may_create)| !**may_create);
+        let unpublished = self.unpublished.iter().map(|pool| pool.as_ref());
+        unpublished.chain(blocked.map(|(pool, _)| pool.as_ref()))
     }
 
     /// Every name whose ordinary records are drafted.
@@ -618,4 +729,19 @@ impl<'a> Drafts<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a registration may make a name a pool, looked up once a message.
+fn may_create(
+    publisher: &Publisher,
+    known: &mut BTreeMap<Box<[u8]>, bool>,
+    pool: &[u8],
+    now_ms: u64,
+) -> bool {
+    if let Some(&known) = known.get(pool) {
+        return known;
+    }
+    let may = publisher.may_create(pool, now_ms);
+    known.insert(pool.into(), may);
+    may
 }

@@ -139,6 +139,18 @@ pub enum Refusal {
         /// The pool.
         pool: Box<[u8]>,
     },
+    /// An address or attributes where a registration would make a pool, but for ordinary records that are there.
+    #[error(
+        "{} cannot join: {} has ordinary records where a pool and its members would be; declare the pool, or take them away",
+        name_text(name),
+        name_text(pool)
+    )]
+    NoPool {
+        /// Owner.
+        name: Box<[u8]>,
+        /// What would be the pool.
+        pool: Box<[u8]>,
+    },
     /// A record that this version could not serve right.
     #[error("{} {rtype}: this version serves no {what}", name_text(name))]
     NotServed {
@@ -268,6 +280,7 @@ impl Refusal {
             | Refusal::Attribute(_)
             | Refusal::Mapped { .. }
             | Refusal::InTheWay { .. }
+            | Refusal::NoPool { .. }
             | Refusal::NotServed { .. }
             | Refusal::Limit(_) => Rcode::REFUSED,
         }

@@ -213,7 +213,8 @@ impl Registrar {
         let at = self.zone_of(pool)?;
         let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
         let (publisher, _) = self.zones.get_mut(at)?;
-        if publisher.pool(pool).is_none() && (!publisher.may_create(pool) || known >= self.pools_max) {
+        if publisher.pool(pool).is_none() && (!publisher.may_create(pool, now_ms) || known >= self.pools_max)
+        {
             return None;
         }
         publisher.claim(pool, &mut self.rotors, now_ms);
@@ -342,7 +343,8 @@ impl Registrar {
         let is_in_zone = |name: &[u8]| self.zone_of(name) == Some(at);
         let prerequisites = outline.prerequisites(message, &is_in_zone);
         let commands = outline.commands(message, &is_in_zone);
-        if self.pending.has_any_of(&prerequisites, commands.as_deref().unwrap_or_default()) {
+        let apex = publisher.zone().apex();
+        if self.pending.has_any_of(&prerequisites, commands.as_deref().unwrap_or_default(), apex) {
             handled.waits = true;
             return Ok(());
         }
@@ -353,12 +355,19 @@ impl Registrar {
         let terms = Terms { now_ms: request.received_ms, wish, run: self.run };
         let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms, &commands);
         let applied = commands.iter().try_for_each(|command| drafts.apply(command));
-        if self.pending.touches(&drafts) {
+        if self.pending.touches(&drafts) || (applied.is_err() && self.pending.may_allow(&drafts)) {
             handled.waits = true;
             return Ok(());
         }
         applied?;
-        let mut change = drafts.finish()?;
+        let may_allow = self.pending.may_allow(&drafts);
+        let mut change = match drafts.finish() {
+            Err(_) if may_allow => {
+                handled.waits = true;
+                return Ok(());
+            }
+            finished => finished?,
+        };
         let signed = plan.signed(clock.wall_s);
         self.check_replay(&mut change, sent, signed, plan, clock)?;
         if let Err(refusal) = self.check_limits(at, &change) {
@@ -369,6 +378,7 @@ impl Registrar {
         if let Some(asked) = wish {
             plan.grant(asked, &change);
         }
+        self.raise_unchanged(&change.unchanged, sent, signed, request.received_ms);
         handled.changes.extend(self.carry_out(
             at,
             change,
@@ -433,6 +443,14 @@ impl Registrar {
         }
         plan.names = names;
         Ok(())
+    }
+
+    /// A message that comes to nothing at a name is its key's newest there all the same: one that was held back on the way
+    /// must not come after it.
+    fn raise_unchanged(&mut self, names: &[Arc<[u8]>], sent: &Sent, signed: Option<Signed>, now_ms: u64) {
+        if let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) {
+            names.iter().for_each(|name| self.floors.raise(key.name(), name, signed, now_ms, false));
+        }
     }
 
     /// Whether the server has room for everybody who joins, for their pools, and for ordinary records.

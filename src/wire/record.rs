@@ -1,5 +1,6 @@
 //! Records as they lie in a message (RFC 1035 section 4.1.3): found without copying, expanded when they are kept.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use domain::base::ParsedName;
@@ -98,14 +99,22 @@ pub fn same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() || !one.eq_ignore_ascii_case(other) {
         return false;
     }
-    let canonical = |rdata: &[u8]| {
-        let mut parser = Parser::from_ref(rdata);
-        let data = AllRecordData::<_, ParsedName<_>>::parse_any_rdata(rtype, &mut parser).ok()?;
-        let mut out = Vec::with_capacity(rdata.len());
-        data.compose_canonical_rdata(&mut out).ok()?;
-        Some(out)
-    };
-    canonical(one).is_some_and(|one| canonical(other) == Some(one))
+    canonical_rdata(rtype, one) == canonical_rdata(rtype, other)
+}
+
+/// Uncompressed rdata in the one form that all spellings of a record share: what [`same_rdata`] calls equal is equal octet
+/// for octet. Rdata that is not its type's stays as it is.
+pub fn canonical_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
+    if !rdata.iter().any(u8::is_ascii_uppercase) {
+        return Cow::Borrowed(rdata);
+    }
+    let mut parser = Parser::from_ref(rdata);
+    let mut out = Vec::with_capacity(rdata.len());
+    let data = AllRecordData::<_, ParsedName<_>>::parse_any_rdata(rtype, &mut parser);
+    match data.map(|data| data.compose_canonical_rdata(&mut out)) {
+        Ok(Ok(())) => Cow::Owned(out),
+        _ => Cow::Borrowed(rdata),
+    }
 }
 
 #[cfg(test)]

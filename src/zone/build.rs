@@ -157,10 +157,12 @@ fn overtaken(names: &BTreeMap<Box<[u8]>, NameRecords>, dynamics: &Dynamics) -> V
 /// Adds every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2).
 fn add_empty_names(cells: &mut BTreeMap<Box<[u8]>, Arc<Cell>>, apex: &[u8]) {
     let owners: Vec<_> = cells.keys().cloned().collect();
+    // All of them hold the one node.
+    let empty = Arc::new(Node::empty());
     for owner in owners {
         let mut name: &[u8] = &owner;
         while name.len() > apex.len() {
-            cells.entry(name.into()).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
+            cells.entry(name.into()).or_insert_with(|| Arc::new(Cell::sharing(&empty)));
             name = parent(name);
         }
     }

@@ -1,5 +1,6 @@
 //! What a zone shows, whole: the RRsets that prerequisites are judged on (RFC 2136 section 3.2), not an answer's pick.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arc_swap::Guard;
@@ -7,6 +8,9 @@ use arc_swap::Guard;
 use super::{Below, FIXED_LEN, Node, PoolView, RecordList, Role, Zone};
 use crate::membership::LeaseTable;
 use crate::wire::{NameKey, Rtype};
+
+/// Takes one record's rdata, and says whether to go on.
+pub type See<'s> = &'s mut dyn FnMut(&[u8]) -> ControlFlow<()>;
 
 /// The zone at one moment.
 #[derive(Clone, Copy)]
@@ -33,80 +37,89 @@ impl Zone {
 }
 
 impl Contents<'_> {
-    /// The rdata of every record of an RRset, each once; of [`Rtype::ANY`], of every RRset of the name. Empty if there is
-    /// none: an empty non-terminal has nothing (RFC 2136 section 7.7).
-    pub fn rdata(&self, name: &NameKey, rtype: Rtype) -> Vec<Vec<u8>> {
-        let mut found = Vec::new();
-        let Some((node, skip)) = self.zone.locate(name) else { return found };
+    /// Shows every record of an RRset, of [`Rtype::ANY`] of every RRset of the name, until `see` breaks off; what several
+    /// members share comes once for each of them. None comes of an empty non-terminal: it has nothing (RFC 2136 section
+    /// 7.7).
+    pub fn each(&self, name: &NameKey, rtype: Rtype, see: See<'_>) -> ControlFlow<()> {
+        let Some((node, skip)) = self.zone.locate(name) else { return ControlFlow::Continue(()) };
         let is_apex = name.labels() == self.zone.apex_labels();
-        if is_apex && matches!(rtype, Rtype::SOA | Rtype::ANY) {
-            found.push(self.zone.soa().rdata(self.zone.serial()));
+        if is_apex && is_wanted(rtype, Rtype::SOA) {
+            see(&self.zone.soa().rdata(self.zone.serial()))?;
         }
         let is_of_name = match &node.role {
             Role::Pool(view) => view.labels == name.labels(),
             _ => skip == 0,
         };
         if is_of_name {
-            let sets = node.rrsets.iter().filter(|rrset| rtype == Rtype::ANY || rrset.rtype == rtype);
-            for (record, ends_ms) in sets.flat_map(|rrset| rrset.encoded()) {
-                if ends_ms > self.now_ms {
-                    found.push(record.get(FIXED_LEN..).unwrap_or_default().to_vec());
-                }
-            }
+            let sets = node.rrsets.iter().filter(|rrset| is_wanted(rtype, rrset.rtype));
+            let live = sets.flat_map(|rrset| rrset.encoded()).filter(|(_, ends_ms)| *ends_ms > self.now_ms);
+            live.map(|(record, _)| record).try_for_each(|record| see(rdata_of(record)))?;
         }
         match &node.role {
-            Role::Plain => {}
-            Role::Pool(view) => self.of_pool(view, name, rtype, &mut found),
-            Role::BelowPool(cell) => {
-                if let Role::Pool(view) = &cell.load().role {
-                    self.of_pool(view, name, rtype, &mut found);
-                }
-            }
+            Role::Plain => ControlFlow::Continue(()),
+            Role::Pool(view) => self.of_pool(view, name, rtype, see),
+            Role::BelowPool(cell) => match &cell.load().role {
+                Role::Pool(view) => self.of_pool(view, name, rtype, see),
+                _ => ControlFlow::Continue(()),
+            },
         }
-        found
     }
 
-    fn of_pool(&self, view: &PoolView, name: &NameKey, rtype: Rtype, found: &mut Vec<Vec<u8>>) {
-        let Some(skip) = name.labels().checked_sub(view.labels) else { return };
-        let addresses = |of_all: bool, found: &mut Vec<Vec<u8>>| {
-            for list in [&view.v4, &view.v6] {
-                self.of_list(list, of_all, rtype, found);
-            }
-        };
+    /// Whether the RRset has any record.
+    pub fn has(&self, name: &NameKey, rtype: Rtype) -> bool {
+        self.each(name, rtype, &mut |_| ControlFlow::Break(())).is_break()
+    }
+
+    fn of_pool(&self, view: &PoolView, name: &NameKey, rtype: Rtype, see: See<'_>) -> ControlFlow<()> {
+        let Some(skip) = name.labels().checked_sub(view.labels) else { return ControlFlow::Continue(()) };
         if skip == 0 {
-            return view.own_lists().for_each(|list| self.of_list(list, false, rtype, found));
+            return view.own_lists().try_for_each(|list| self.of_list(list, false, rtype, see));
         }
         match view.below(name.prefix(skip)) {
-            Below::All => addresses(true, found),
-            Below::Service(list, of_all) => self.of_list(list, of_all, rtype, found),
+            Below::All => {
+                self.of_list(&view.v4, true, rtype, see)?;
+                self.of_list(&view.v6, true, rtype, see)
+            }
+            Below::Service(list, of_all) => self.of_list(list, of_all, rtype, see),
             Below::Member(member) => {
                 for (list, places) in [(&view.v4, &member.v4), (&view.v6, &member.v6)] {
-                    let places = places.start as usize..places.end as usize;
-                    places.for_each(|place| self.of_place(list, place, rtype, found));
+                    if is_wanted(rtype, list.rtype) {
+                        let mut places = places.start as usize..places.end as usize;
+                        places.try_for_each(|place| self.of_place(list, place, see))?;
+                    }
                 }
-                let is_text = matches!(rtype, Rtype::TXT | Rtype::ANY) && !member.txt.is_empty();
+                let is_text = is_wanted(rtype, Rtype::TXT) && !member.txt.is_empty();
                 if is_text && member.hold.ends_ms(self.leases) > self.now_ms {
-                    found.push(member.txt.get(FIXED_LEN..).unwrap_or_default().to_vec());
+                    see(rdata_of(&member.txt))?;
                 }
+                ControlFlow::Continue(())
             }
-            Below::Empty | Below::Missing => {}
+            Below::Empty | Below::Missing => ControlFlow::Continue(()),
         }
     }
 
     /// A list's records: of the members that take part in answers, or of all.
-    fn of_list(&self, list: &RecordList, of_all: bool, rtype: Rtype, found: &mut Vec<Vec<u8>>) {
+    fn of_list(&self, list: &RecordList, of_all: bool, rtype: Rtype, see: See<'_>) -> ControlFlow<()> {
+        if !is_wanted(rtype, list.rtype) {
+            return ControlFlow::Continue(());
+        }
         let members = (0..list.members()).filter(|&member| of_all || list.ranking.takes_part(member));
-        members.flat_map(|member| list.of_member(member)).for_each(|place| {
-            self.of_place(list, place, rtype, found);
-        });
+        let mut places = members.flat_map(|member| list.of_member(member));
+        places.try_for_each(|place| self.of_place(list, place, see))
     }
 
-    fn of_place(&self, list: &RecordList, place: usize, rtype: Rtype, found: &mut Vec<Vec<u8>>) {
-        let is_live = list.holds.get(place).is_some_and(|hold| hold.ends_ms(self.leases) > self.now_ms);
-        let rdata = list.record(place).get(FIXED_LEN..).unwrap_or_default();
-        let is_wanted = rtype == list.rtype || rtype == Rtype::ANY;
-        if is_wanted && is_live && !(list.has_repeats && found.iter().any(|other| other == rdata)) {
-            found.push(rdata.to_vec());
+    fn of_place(&self, list: &RecordList, place: usize, see: See<'_>) -> ControlFlow<()> {
+        match list.holds.get(place).is_some_and(|hold| hold.ends_ms(self.leases) > self.now_ms) {
+            true => see(rdata_of(list.record(place))),
+            false => ControlFlow::Continue(()),
         }
     }
+}
+
+fn is_wanted(asked: Rtype, has: Rtype) -> bool {
+    asked == Rtype::ANY || asked == has
+}
+
+fn rdata_of(record: &[u8]) -> &[u8] {
+    record.get(FIXED_LEN..).unwrap_or_default()
 }

@@ -106,6 +106,22 @@ pub fn parse(text: &[u8], path: &Path, apex: &Name) -> Result<ZoneRecords, ZoneF
     zone.finish().map_err(at)
 }
 
+/// Reads the rdata of one record in presentation form, or in that of RFC 3597 section 5. Names are absolute, with their
+/// closing dot or without it.
+pub fn rdata(rtype: Rtype, text: &[u8]) -> Result<Box<[u8]>, ZoneFault> {
+    let line = [b". 0 IN ", rtype.to_string().as_bytes(), b" ", text, b"\n"].concat();
+    let root = Name::root_bytes();
+    let mut scanner = Zonefile::with_capacity(line.len()).allow_invalid();
+    scanner.set_origin(root.clone());
+    let entries = entries::entries(&line).map_err(|(_, fault)| fault)?;
+    let [entry] = entries.as_slice() else { return Err(ZoneFault::Rdata { rtype }) };
+    scanner.extend_from_slice(&origin::spelt_out(entry.text, &root));
+    match scanner.next_entry().map_err(|error| rules::syntax(&error, entry).1)? {
+        Some(inplace::Entry::Record(record)) => wire_rdata(&record),
+        _ => Err(ZoneFault::Rdata { rtype }),
+    }
+}
+
 /// The records of a zone that has no file: a SOA and a NS, whose names lie in the zone.
 ///
 /// Nobody refreshes from such a zone yet; the times are those that RFC 1912 section 2.2 suggests for a small one.

@@ -41,7 +41,7 @@ pub use index::Index;
 pub use names::{is_below, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};
-pub use publish::{Publisher, RotorIds};
+pub use publish::{Publisher, RotorIds, labels_of};
 pub use settings::{PoolSettings, ZoneSettings};
 pub use soa::{Soa, is_later, later};
 

@@ -115,6 +115,11 @@ impl Cell {
         Cell(ArcSwap::from_pointee(node))
     }
 
+    /// A cell that holds what others hold too, until it is given something of its own.
+    pub fn sharing(node: &Arc<Node>) -> Self {
+        Cell(ArcSwap::new(Arc::clone(node)))
+    }
+
     /// What it holds now. No lock and no reference count: the guard is a worker's own note that it is reading.
     pub fn load(&self) -> Guard<Arc<Node>> {
         self.0.load()

@@ -45,6 +45,8 @@ pub struct Publisher {
     file_soa: Box<[u8]>,
     names: Names,
     ends: Ends,
+    /// What all empty names that are below no pool hold: a name can have a hundred above it.
+    nothing: Arc<Node>,
     /// Names of the file that UPDATE has emptied: they are not in the index, and their records must not come back.
     emptied: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
 }
@@ -71,7 +73,8 @@ impl Publisher {
     /// For a zone whose declared pools are added with [`Publisher::declare`].
     pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file_soa: Box<[u8]>) -> Self {
         let (names, ends, emptied) = (Names::default(), Ends::default(), HashMap::default());
-        Publisher { zone, settings, pools: HashMap::default(), file_soa, names, ends, emptied }
+        let (nothing, pools) = (Arc::new(Node::empty()), HashMap::default());
+        Publisher { zone, settings, pools, file_soa, names, ends, nothing, emptied }
     }
 
     /// The zone that it publishes.
@@ -99,23 +102,34 @@ impl Publisher {
         self.pools.get(pool).is_some_and(|known| known.declared)
     }
 
+    /// Whether a name is one that registrations make pools of: one plain label below the zone.
+    pub fn may_be_pool(&self, pool: &[u8]) -> bool {
+        let label = pool.strip_suffix(self.zone.apex()).and_then(<[u8]>::split_first);
+        label.is_some_and(|(&len, label)| {
+            usize::from(len) == label.len() && !matches!(label, [b'_', ..] | b"*")
+        })
+    }
+
+    /// Whether answers know the pool.
+    pub fn is_published(&self, pool: &[u8]) -> bool {
+        self.pools.get(pool).is_some_and(|known| known.indexed)
+    }
+
     /// Whether a registration may make this name a pool: the zone allows it, it is one plain label below the zone, and no
     /// ordinary record stands where the pool or a member would.
-    pub fn may_create(&self, pool: &[u8]) -> bool {
-        let label = pool.strip_suffix(self.zone.apex()).and_then(<[u8]>::split_first);
-        let is_plain = label.is_some_and(|(&len, label)| {
-            usize::from(len) == label.len() && !matches!(label, [b'_', ..] | b"*")
-        });
-        if !self.settings.create_pools || !is_plain {
+    pub fn may_create(&self, pool: &[u8], now_ms: u64) -> bool {
+        if !self.settings.create_pools || !self.may_be_pool(pool) {
             return false;
         }
         let Some(cell) = self.zone.index.cell(pool) else { return true };
+        let is_live = |rrset: &&Rrset| rrset.is_live(now_ms);
         let is_taken = |name: &[u8]| {
             let labels = name.strip_suffix(pool).unwrap_or_default();
             let node = self.zone.index.cell(name).map(|cell| cell.load());
-            node.is_some_and(|node| node.rrsets.iter().any(|rrset| pool_needs(labels, rrset.rtype)))
+            let needs = |rrset: &Rrset| pool_needs(labels, rrset.rtype);
+            node.is_some_and(|node| node.rrsets.iter().filter(is_live).any(needs))
         };
-        let in_the_way = cell.load().rrsets.iter().any(|rrset| pool_needs(&[], rrset.rtype));
+        let in_the_way = cell.load().rrsets.iter().filter(is_live).any(|rrset| pool_needs(&[], rrset.rtype));
         let mut below = self.names.below(pool);
         !in_the_way && !below.by_ref().take(BELOW_MAX).any(|name| is_taken(name)) && below.next().is_none()
     }
@@ -176,7 +190,7 @@ impl Publisher {
         let offered: BTreeSet<&[u8]> = members
             .flat_map(|member| member.services.iter().map(|service| service.service.as_ref()))
             .collect();
-        let fresh = known.learn_services(&self.zone, pool, &offered, rotors);
+        let fresh = known.learn_services((&self.zone, &self.names), pool, &offered, rotors);
         let labels = labels_of(pool);
         let builder = ViewBuilder {
             pool,
@@ -221,6 +235,9 @@ impl Publisher {
             }
             known.cell.store(Node { rrsets, dynamic, role: Role::Plain });
             self.set_roles_below(&pool, None);
+            for (name, _) in known.service_names(&pool) {
+                self.keep_between(&name);
+            }
             self.drop_empty(&pool);
         }
     }
@@ -243,7 +260,7 @@ impl Published {
     /// limit those that nobody offers give way.
     fn learn_services(
         &mut self,
-        zone: &Zone,
+        (zone, names): (&Zone, &Names),
         pool: &[u8],
         offered: &BTreeSet<&[u8]>,
         rotors: &mut RotorIds,
@@ -270,7 +287,16 @@ impl Published {
                 }
                 kept
             });
-            zone.index.remove(forgotten);
+            // One that others lie below stays, as an empty name.
+            let (between, gone): (Vec<_>, Vec<_>) =
+                forgotten.into_iter().partition(|(name, _)| names.has_below(name));
+            zone.index.remove(gone);
+            let empty = between.into_iter().map(|(name, cell)| {
+                let node = Node { role: Role::BelowPool(cell), ..Node::empty() };
+                (name, Arc::new(Cell::new(node)))
+            });
+            // They were in the index: they are names.
+            _ = zone.index.insert(empty);
         }
         fresh
     }
@@ -293,7 +319,7 @@ fn service_name(service: &[u8], pool: &[u8]) -> Arc<[u8]> {
 }
 
 /// Labels of a wire name, the root included.
-fn labels_of(mut name: &[u8]) -> usize {
+pub fn labels_of(mut name: &[u8]) -> usize {
     let mut labels = 0;
     while let Some((&len, rest)) = name.split_first() {
         labels += 1;

@@ -67,7 +67,7 @@ impl Server {
         let from = self.log.len();
         let error = self.try_update(arguments, script).expect_err("it was taken");
         assert!(error.contains(&format!("update failed: {words}")), "{error}");
-        self.log.wait_from(from, &[&["UPDATE refused", "source=127.0."], reason].concat());
+        self.log.wait_from(from, &[&["UPDATE ", "source=127.0."], reason].concat());
     }
 
     /// What dig prints. `question` is its arguments after the server's.

@@ -150,6 +150,13 @@ impl Log {
         self.0.0.lock().unwrap().join("\n")
     }
 
+    /// The lines so far that have all of `parts`, from line `from` on.
+    pub fn lines_from(&self, from: usize, parts: &[&str]) -> Vec<String> {
+        let lines = self.0.0.lock().unwrap();
+        let found = lines.iter().skip(from).filter(|line| parts.iter().all(|part| line.contains(part)));
+        found.cloned().collect()
+    }
+
     /// Waits for a line with all of `parts`, from line `from` on, and returns it.
     pub fn wait_from(&self, from: usize, parts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;

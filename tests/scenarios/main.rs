@@ -3,10 +3,15 @@
 mod answers;
 mod bindings;
 mod cookies;
+mod kept;
 mod leases;
 mod life;
+mod limits;
+mod ordinary;
 mod rfc2136;
 mod rfc9664;
+mod signed;
+mod signing;
 mod table;
 mod truth;
 mod world;

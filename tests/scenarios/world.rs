@@ -19,8 +19,8 @@ use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::store::{Moment, Store};
 use rollcall::update::{self, Clock, Limits, Registrar, Request, ZoneInput};
-use rollcall::wire::Question;
-use rollcall::zone::{PoolSettings, ZoneSettings, file};
+use rollcall::wire::{Question, lower, tsig};
+use rollcall::zone::{PoolSettings, ZoneSettings, file, later};
 
 #[path = "script.rs"]
 pub mod script;
@@ -75,6 +75,7 @@ pub fn pool_settings(policy: Policy) -> PoolSettings {
 /// A reply to an UPDATE.
 #[derive(Debug)]
 pub struct Updated {
+    pub octets: Vec<u8>,
     pub rcode: ResponseCode,
     /// The lease option that came back.
     pub lease: Option<Vec<u8>>,
@@ -135,6 +136,9 @@ pub struct Setup {
     /// Whether a registration makes pools.
     pub create_pools: bool,
     pub grants: Vec<Grant>,
+    /// Names of the server's keys, all with [`SECRET`].
+    pub keys: Vec<&'static str>,
+    pub zone_file: String,
     pub limits: Limits,
     /// Whether there is a zone below the zone, `lab`.
     pub has_nested_zone: bool,
@@ -150,11 +154,16 @@ impl Default for Setup {
             ],
             create_pools: true,
             grants: vec![loopback_grant()],
+            keys: Vec::new(),
+            zone_file: zone_file(),
             limits: LIMITS,
             has_nested_zone: false,
         }
     }
 }
+
+/// The secret of every key.
+pub const SECRET: [u8; 32] = [7; 32];
 
 /// Lets loopback register addresses of 10.0.0.0/8 and 2001:db8::/32.
 pub fn loopback_grant() -> Grant {
@@ -162,9 +171,19 @@ pub fn loopback_grant() -> Grant {
     Grant { addresses: addresses.into(), ..Grant::to(Holder::Unsigned) }
 }
 
+/// The same for who signs with a key, from everywhere.
+pub fn key_grant(key: &str) -> Grant {
+    let key = rollcall::wire::Name::bytes_from_str(key).unwrap();
+    Grant { key: Some(key), ..loopback_grant() }
+}
+
 /// The same for every name and every type.
 pub fn records_grant() -> Grant {
-    let mut grant = loopback_grant();
+    every_name(loopback_grant())
+}
+
+/// A grant widened to every name and every type.
+pub fn every_name(mut grant: Grant) -> Grant {
     grant.addresses.push("192.0.2.80/31".parse::<IpNetwork>().unwrap());
     let all = || vec![NamePattern::new("*")];
     Grant { names: all(), types: Types::All, targets: all(), ..grant }
@@ -176,7 +195,8 @@ pub struct World {
     question: Question,
     store: Option<Store>,
     state: Option<PathBuf>,
-    setup: Setup,
+    /// What the next start begins with.
+    pub setup: Setup,
     pub now_ms: u64,
     pub wall_ms: u64,
     /// Every change so far.
@@ -211,27 +231,39 @@ impl World {
     /// One whose members survive a restart.
     pub fn with_store(state: &Path) -> Self {
         let pools = vec![("web", pool_settings(Policy::RoundRobin))];
-        Self::start(Setup { pools, ..Setup::default() }, Some(state.to_owned()), 1_700_000_000_000)
+        Self::stored(Setup { pools, ..Setup::default() }, state)
+    }
+
+    /// One made of this that a store outlives.
+    pub fn stored(setup: Setup, state: &Path) -> Self {
+        Self::start(setup, Some(state.to_owned()), 1_700_000_000_000)
     }
 
     fn start(setup: Setup, state: Option<PathBuf>, wall_ms: u64) -> Self {
         let now_ms = 1_000;
         let loaded = state.as_ref().map(|state| Store::open(state, 1 << 20, wall_ms).unwrap());
-        let (store, loaded) = loaded.map_or((None, None), |(store, loaded)| (Some(store), Some(loaded)));
+        let (mut store, loaded) = loaded.map_or((None, None), |(store, loaded)| (Some(store), Some(loaded)));
         let serials = loaded.as_ref().map(|loaded| &loaded.serials[..]).unwrap_or_default();
-        let serial = serials.first().map_or(7, |(_, serial)| *serial);
-        let mut zones = vec![zone(ZONE, &zone_file(), &setup, serial)];
+        let mut zones = vec![zone(ZONE, &setup.zone_file, &setup, serials)];
         if setup.has_nested_zone {
             let setup = Setup { pools: Vec::new(), ..setup.clone() };
-            zones.push(zone(NESTED_ZONE, NESTED_ZONE_FILE, &setup, 7));
+            zones.push(zone(NESTED_ZONE, NESTED_ZONE_FILE, &setup, serials));
         }
         let run = loaded.as_ref().map_or(1, |loaded| loaded.run);
         let cookies = Arc::new(Cookies::new([7; 16]));
         let dynamics = loaded.as_ref().map(|loaded| loaded.dynamics(now_ms)).unwrap_or_default();
-        let (keyring, limits) = (Keyring::default(), setup.limits);
+        let (keyring, limits) = (keyring(&setup.keys), setup.limits);
         let beginning = update::Setup { zones, dynamics, keyring, cookies, limits, run };
         let mut registrar = Registrar::new(beginning, now_ms, 1).unwrap();
+        if let Some(store) = &mut store {
+            let at = Moment { now_ms, wall_ms };
+            store.commit(&registrar.overtaken(), &registrar.serials(), at).unwrap();
+        }
         let mut restored = Vec::new();
+        loaded
+            .iter()
+            .flat_map(|loaded| &loaded.floors)
+            .for_each(|floor| registrar.restore_floor(floor, now_ms));
         let (members, absent) =
             loaded.map_or_else(Default::default, |loaded| (loaded.members, loaded.absent));
         for back in members {
@@ -262,6 +294,21 @@ impl World {
         let World { setup, state, wall_ms, store, .. } = self;
         drop(store);
         Self::start(setup, state, wall_ms + down_ms)
+    }
+
+    /// SIGTERM now, and a start `down_ms` later.
+    pub fn stop_and_restart(mut self, down_ms: u64) -> Self {
+        let floors = self.registrar.unstored_floors();
+        let at = Moment { now_ms: self.now_ms, wall_ms: self.wall_ms };
+        if let Some(store) = self.store.as_mut().filter(|_| !floors.is_empty()) {
+            store.commit(&floors, &self.registrar.serials(), at).unwrap();
+        }
+        self.crash_and_restart(down_ms)
+    }
+
+    /// Seconds since 1970.
+    pub fn wall_s(&self) -> u64 {
+        self.wall_ms / 1000
     }
 
     /// Time passes; leases that are due end, as the server's tick would have it.
@@ -318,13 +365,14 @@ impl World {
         let handled = self.registrar.handle(&request, clock);
         let causes = handled.changes.iter().map(Change::cause).collect();
         self.publish(handled.changes);
-        let reply = handled.reply.expect("a reply").finish(true, clock.wall_s);
-        let reply = Message::from_vec(&reply).expect("a reply that parses");
+        let octets = handled.reply.expect("a reply").finish(true, clock.wall_s);
+        let reply = Message::from_vec(&octets).expect("a reply that parses");
         let lease = reply.edns.as_ref().and_then(|edns| edns.option(2.into())).map(|option| match option {
             EdnsOption::Unknown(_, data) => data.clone(),
             other => panic!("{other:?}"),
         });
         Updated {
+            octets,
             rcode: reply.metadata.response_code,
             lease,
             refusal: handled.refusal,
@@ -399,7 +447,7 @@ fn cookie_terms(registrar: &Registrar, client: IpAddr, wall_ms: u64) -> CookieTe
 pub fn of_member(change: &Change) -> &membership::Change {
     match change {
         Change::Member(change) => change,
-        Change::Name(change) => panic!("of a name: {change:?}"),
+        other => panic!("of no member: {other:?}"),
     }
 }
 
@@ -413,11 +461,24 @@ pub fn question_with_cookie(name: &str, rtype: &str, udp_size: u16, cookie: &[u8
     message
 }
 
-fn zone(apex: &str, text: &str, setup: &Setup, serial: u32) -> ZoneInput {
+fn keyring(names: &[&str]) -> Keyring {
+    let mut keyring = Keyring::default();
+    for name in names {
+        let name = rollcall::wire::Name::bytes_from_str(name).unwrap();
+        keyring.insert(tsig::Key::new(&name, tsig::Algorithm::HmacSha256, &SECRET).unwrap()).unwrap();
+    }
+    keyring
+}
+
+/// A zone that begins with the later of the file's serial and the stored one.
+fn zone(apex: &str, text: &str, setup: &Setup, stored: &[(Box<[u8]>, u32)]) -> ZoneInput {
     let name = |name: &str| rollcall::wire::Name::bytes_from_str(name).unwrap();
     let pools = setup.pools.iter();
+    let records = file::parse(text.as_bytes(), Path::new("test.zone"), &name(apex)).unwrap();
+    let stored = stored.iter().find(|(zone, _)| *zone == lower(name(apex).as_slice()));
+    let serial = stored.map_or(records.soa.serial, |(_, serial)| later(*serial, records.soa.serial));
     ZoneInput {
-        records: file::parse(text.as_bytes(), Path::new("test.zone"), &name(apex)).unwrap(),
+        records,
         settings: ZoneSettings {
             apex: name(apex),
             negative_ttl_s: 2,

@@ -21,7 +21,7 @@ fn run(toml: &str, json: bool) -> (u8, String, String) {
     std::fs::set_permissions(dir.path().join("rollcall.toml"), private).unwrap();
     write("zones/pool.example.zone", ZONE);
     write("zones/pool.example.toml", toml);
-    let args = CheckArgs { file: Some(dir.path().join("rollcall.toml")), zones: None, json };
+    let args = CheckArgs { file: Some(dir.path().join("rollcall.toml")), json, ..CheckArgs::default() };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = check(&args, &mut out, &mut err).unwrap();
     let text = |octets| String::from_utf8(octets).unwrap().replace(dir.path().to_str().unwrap(), "DIR");
@@ -136,7 +136,7 @@ fn the_shipped_zone_is_good() {
     let file = dir.path().join("rollcall.toml");
     std::fs::write(&file, "state = '/s'\n").unwrap();
     let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
-    let args = CheckArgs { file: Some(file), zones: Some(zones), json: false };
+    let args = CheckArgs { file: Some(file), zones: Some(zones), ..CheckArgs::default() };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     assert_eq!(check(&args, &mut out, &mut err).unwrap(), EXIT_OK);
     assert_eq!(String::from_utf8(err).unwrap(), "");

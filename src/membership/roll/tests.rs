@@ -288,7 +288,7 @@ fn what_is_taken_back_leaves_names_and_floors_as_they_were() {
     let moved = Registered { member: member(&[(9, FOLLOWS_LEASE)]), ..signed_at(1_010, 40_000) };
     let changed = roll.put(&pool, b"m2", moved, 10_000).unwrap();
     roll.undo(&changed);
-    assert_eq!(roll.floor_s(&pool, b"m2", 10_000), 1_000);
+    assert_eq!(roll.floor(&pool, b"m2", 10_000).map(|floor| floor.at_s), Some(1_000));
     assert_eq!(roll.find(&pool, b"m2").unwrap().name_ends_ms, 30_000);
     assert_eq!(changed.reversed().floor.1, Some(signed(1_000)));
     assert!(roll.unstored_floors().is_empty());
@@ -356,5 +356,5 @@ fn what_the_store_kept_of_the_absent_does_not_touch_who_is_there() {
     }
     assert_eq!((roll.absences.len(), floor_s(&roll, 0)), (1, 0));
     assert_eq!(roll.absence(&pool, b"m2", 69_999), Some(Arc::new(kept)));
-    assert_eq!(roll.floor_s(&pool, b"m2", 69_999), 2_000);
+    assert_eq!(roll.floor(&pool, b"m2", 69_999).map(|floor| floor.at_s), Some(2_000));
 }

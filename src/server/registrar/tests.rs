@@ -1,5 +1,7 @@
 //! Groups of jobs on a simulated clock and a disk that can be full.
 
+mod ordinary;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,6 +11,7 @@ use super::super::tests::{registrar, registration};
 use super::*;
 use crate::membership::{Absence, Cause, LeaseRef, Signed};
 use crate::wire::Rcode;
+use crate::zone::NameChange;
 
 /// What reached the disk, and whether the disk works.
 #[derive(Default)]
@@ -19,6 +22,10 @@ struct Disk {
     members: BTreeMap<Vec<u8>, u8>,
     /// Each member's floor, seconds since 1970, as the last change about it said.
     floors: BTreeMap<Vec<u8>, Option<u64>>,
+    /// The records that UPDATE added to each name, rdata alone.
+    names: BTreeMap<Vec<u8>, Vec<Box<[u8]>>>,
+    /// The floor of the last key that changed any, seconds since 1970.
+    key_floor: Option<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -39,7 +46,14 @@ impl Commit for FakeStore {
         }
         for change in changes {
             disk.causes.push(change.cause());
-            let Change::Member(change) = change else { panic!("a name: {change:?}") };
+            let change = match change {
+                Change::Member(change) => change,
+                Change::Name(change) => {
+                    disk.take_name(change);
+                    continue;
+                }
+                Change::Floor(_) => continue,
+            };
             disk.floors.insert(change.name.to_vec(), change.floor.1.map(|floor| floor.at_s));
             match &change.after {
                 Some(member) => {
@@ -51,6 +65,18 @@ impl Commit for FakeStore {
             }
         }
         Ok(())
+    }
+}
+
+impl Disk {
+    fn take_name(&mut self, change: &NameChange) {
+        let rdata =
+            change.after.iter().flat_map(|dynamic| dynamic.added.iter().map(|added| added.rdata.clone()));
+        match change.after {
+            Some(_) => _ = self.names.insert(change.name.to_vec(), rdata.collect()),
+            None => _ = self.names.remove(change.name.as_ref()),
+        }
+        self.key_floor = change.signed.as_ref().map(|(_, floor)| floor.at_s).or(self.key_floor);
     }
 }
 
@@ -69,9 +95,13 @@ impl FakeStore {
 }
 
 fn desk(store: &FakeStore) -> (GroupCommit<FakeStore>, Arc<Counters>) {
+    desk_of(registrar(), store)
+}
+
+fn desk_of(registrar: Registrar, store: &FakeStore) -> (GroupCommit<FakeStore>, Arc<Counters>) {
     let counters = Arc::new(Counters::new(0));
     let observer = Observer::new(Arc::clone(&counters));
-    (GroupCommit::new(registrar(), store.clone(), observer, &[]), counters)
+    (GroupCommit::new(registrar, store.clone(), observer, &[]), counters)
 }
 
 /// Serves messages that came just now; the RCODEs of the replies, in order.

@@ -173,15 +173,29 @@ impl Publisher {
         }
         let node = Node { rrsets, dynamic, role: self.role_of(name) };
         let mut cells = vec![(Arc::clone(name), Arc::new(Cell::new(node)))];
+        let below_pool = self.pool_at_or_above(name).map(|(pool, known)| {
+            let role = Role::BelowPool(Arc::clone(&known.cell));
+            (pool.len(), Arc::new(Node { role, ..Node::empty() }))
+        });
         let mut above = parent(name);
         while above.len() > self.zone.apex().len() {
             if self.zone.index.cell(above).is_none() {
-                let node = Node { role: self.role_of(above), ..Node::empty() };
-                cells.push((above.into(), Arc::new(Cell::new(node))));
+                let in_pool = below_pool.as_ref().filter(|(pool, _)| above.len() > *pool);
+                let node = in_pool.map_or(&self.nothing, |(_, node)| node);
+                cells.push((above.into(), Arc::new(Cell::sharing(node))));
             }
             above = parent(above);
         }
         self.zone.index.insert(cells)
+    }
+
+    /// Puts an empty name into the index where none stands and others lie below (RFC 8020).
+    pub(super) fn keep_between(&self, name: &Arc<[u8]>) {
+        if self.zone.index.cell(name).is_none() && self.names.has_below(name) {
+            let node = Node { role: self.role_of(name), ..Node::empty() };
+            // It was in the index: it is a name.
+            _ = self.zone.index.insert([(Arc::clone(name), Arc::new(Cell::new(node)))]);
+        }
     }
 
     /// Takes a name out of the index that has nothing left, and every empty name above it that nothing lies below any more.
