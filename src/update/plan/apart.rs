@@ -1,10 +1,11 @@
 //! The rules of a message, told apart: what each of its records is tried on, and what becomes of each member and each name.
 //! [`Drafts::finish`] stops at the first refusal; here all are wanted, each by itself.
 
-use super::{Draft, Drafts, LEASE_FOREVER_MS, Left};
-use crate::membership::{MemberName, PoolHandle};
+use super::{Drafts, Left};
+use crate::membership::{LEASE_FOREVER_MS, MemberName, PoolHandle};
 use crate::security::Grant;
 use crate::update::Refusal;
+use crate::update::draft::Draft;
 use crate::update::message::Command;
 use crate::update::names::Target;
 use crate::update::ordinary::NameDraft;

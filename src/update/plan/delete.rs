@@ -1,0 +1,142 @@
+//! What a message deletes. At a name that several members share, only the sender's part goes; an ordinary record beside a pool
+//! goes where the sender is granted it.
+
+use super::{Drafts, may_create};
+use crate::update::Refusal;
+use crate::update::draft::{Srv, address};
+use crate::update::names::{Target, potential};
+use crate::update::ordinary::NameDraft;
+use crate::wire::{Rtype, WireError};
+use crate::zone::pool_needs;
+
+impl<'a> Drafts<'a> {
+    /// The same for a deletion. Where a pool has its names, ordinary records are looked at only if there are any: whoever
+    /// takes a member away need not be granted names that have nothing to do with it.
+    pub(super) fn name_to_delete(&mut self, target: &Target, name: &[u8]) -> Option<&mut NameDraft> {
+        let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
+        let is_drafted = self.names.contains_key(name);
+        if is_pools && !is_drafted && NameDraft::of(self.publisher, name, self.terms.now_ms).is_empty() {
+            return None;
+        }
+        Some(self.name(name))
+    }
+
+    /// Deletes an RRset. What several members share loses the sender's part only.
+    pub(super) fn delete_rrset(&mut self, target: Target, name: &[u8], rtype: Rtype) -> Result<(), Refusal> {
+        let labels = target.pool().and_then(|pool| name.strip_suffix(pool.as_ref()));
+        if labels.is_some_and(|labels| pool_needs(labels, rtype)) {
+            return self.delete_membership(target, Some(rtype));
+        }
+        if let Some(draft) = self.name_to_delete(&target, name) {
+            draft.delete_rrset(rtype);
+            return Ok(());
+        }
+        self.delete_nothing(target)
+    }
+
+    /// Deletes all RRsets of a name: what membership has there, and the ordinary ones as far as the sender may.
+    pub(super) fn delete_name(&mut self, target: Target, name: &[u8]) -> Result<(), Refusal> {
+        let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
+        let standing = match self.names.get(name) {
+            Some(draft) => draft.deletable(),
+            None => NameDraft::of(self.publisher, name, self.terms.now_ms).deletable(),
+        };
+        let may_change = !standing.is_empty() && self.may_change(name, &standing, &[]).is_ok();
+        if !is_pools || may_change {
+            self.name(name).delete_name();
+        }
+        self.delete_membership(target, None)
+    }
+
+    /// Deletes what membership shows at a name, of one type or of all.
+    pub(super) fn delete_membership(&mut self, target: Target, rtype: Option<Rtype>) -> Result<(), Refusal> {
+        match target {
+            Target::Member(pool, member) => self.draft(pool, member).delete_at_own_name(rtype),
+            Target::Pool(pool) => {
+                for member in self.own_members(&pool)? {
+                    let draft = self.draft(pool.clone(), member);
+                    draft.delete_addresses(rtype);
+                    draft.delete_bindings(rtype, None);
+                }
+            }
+            Target::Service(pool, service) if matches!(rtype, None | Some(Rtype::SRV)) => {
+                for member in self.own_members(&pool)? {
+                    self.draft(pool.clone(), member).delete_service(&service, None);
+                }
+            }
+            Target::Service(pool, _) | Target::InPool(pool) if rtype.is_some() => {
+                return self.delete_nothing(Target::InPool(pool));
+            }
+            Target::Service(..) | Target::InPool(_) | Target::Elsewhere => {}
+        }
+        Ok(())
+    }
+
+    /// A deletion of what is not there does nothing, and takes a grant like one that does.
+    pub(super) fn delete_nothing(&mut self, target: Target) -> Result<(), Refusal> {
+        match target {
+            Target::Member(pool, member) => _ = self.draft(pool, member),
+            Target::Pool(pool) | Target::Service(pool, _) | Target::InPool(pool) => {
+                _ = self.grant(&self.pool_text(&pool), &[])?;
+            }
+            Target::Elsewhere => {}
+        }
+        Ok(())
+    }
+
+    /// Deletes one record. A SRV is known by its service, port and target; its priority and weight do not matter.
+    pub(super) fn delete_record(
+        &mut self,
+        target: Target,
+        name: &[u8],
+        rtype: Rtype,
+        rdata: &[u8],
+    ) -> Result<(), Refusal> {
+        match (target, rtype) {
+            (Target::Member(pool, member), Rtype::A | Rtype::AAAA) => {
+                self.draft(pool, member).delete_address(address(rdata));
+            }
+            (Target::Pool(pool), Rtype::A | Rtype::AAAA) => {
+                let ip = address(rdata);
+                for member in self.own_members(&pool)? {
+                    self.draft(pool.clone(), member).delete_address(ip);
+                }
+            }
+            (Target::Pool(pool), Rtype::SVCB | Rtype::HTTPS) => {
+                let member = Self::bound_member(&pool, name, rtype, rdata)?;
+                self.draft(pool, member).delete_bindings(Some(rtype), Some(rdata));
+            }
+            (Target::Member(pool, member), Rtype::TXT) => {
+                self.draft(pool, member).delete_attributes(rdata);
+            }
+            (Target::Service(pool, service), Rtype::SRV) => {
+                let srv = Srv::read(rdata).ok_or(WireError::BadRdata { at: 0, rtype })?;
+                match srv.member(&pool) {
+                    Ok(member) => self.draft(pool, member).delete_service(&service, Some(srv.port)),
+                    // Nobody has such a service.
+                    Err(_) => self.delete_nothing(Target::Service(pool, service))?,
+                }
+            }
+            (target, _) => {
+                if let Some(draft) = self.name_to_delete(&target, name) {
+                    draft.delete_record(rtype, rdata);
+                } else {
+                    self.delete_nothing(target)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the name of a deletion would be in a pool that is not known: who left, and whose pool was forgotten since, may
+    /// leave again.
+    pub(super) fn would_be(&mut self, name: &[u8]) -> Target {
+        let (publisher, now_ms) = (self.publisher, self.terms.now_ms);
+        let has_records = || !NameDraft::of(publisher, name, now_ms).is_empty();
+        let mut may_create = |pool: &[u8]| may_create(publisher, &mut self.creatable, pool, now_ms);
+        match potential(publisher, name, &mut may_create) {
+            Some(target) if !self.names.contains_key(name) && !has_records() => target,
+            _ => Target::Elsewhere,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What was judged becomes visible, or is taken back; and what has ended goes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{FORGET_EVERY_MS, Registrar};
+use crate::change::Change;
+use crate::membership::PoolHandle;
+use crate::update::pending::Pending;
+use crate::wire::WireError;
+use crate::zone::NameChange;
+
+impl Registrar {
+    /// Ends leases that are due, looking at no more than `limit` timers; the number looked at comes back too, and when it
+    /// is `limit` there may be more. The changes are to be published at once and may be stored later: an answer shows
+    /// nobody whose lease is over, whatever the views say.
+    pub fn expire(&mut self, now_ms: u64, limit: usize) -> (Vec<Change>, usize) {
+        if now_ms >= self.forget_at_ms {
+            self.forget_at_ms = now_ms + FORGET_EVERY_MS;
+            for (publisher, _) in &mut self.zones {
+                publisher.forget_empty(&mut self.rotors, now_ms);
+            }
+        }
+        let (changes, mut looked_at) = self.roll.expire(now_ms, limit);
+        let mut changes: Vec<Change> = changes.into_iter().map(Change::Member).collect();
+        for (publisher, _) in &self.zones {
+            let lapsed = publisher.lapse(now_ms, limit.saturating_sub(looked_at));
+            looked_at += lapsed.len();
+            changes.extend(lapsed.into_iter().map(Change::Name));
+        }
+        while looked_at < limit
+            && let Some(over) = self.floors.pop_over(now_ms)
+        {
+            looked_at += 1;
+            changes.push(Change::Floor(over));
+        }
+        (changes, looked_at)
+    }
+
+    /// Makes changes visible: the view of each pool that they reshape, the ends of their leases, the ordinary records of
+    /// names, and each zone's serial, once.
+    pub fn publish(&mut self, changes: &[Change], now_ms: u64) -> Result<(), WireError> {
+        self.pending = Pending::default();
+        let mut reshaped = std::mem::take(&mut self.undone);
+        let mut visible = BTreeSet::new();
+        for change in changes {
+            visible.extend(change.is_visible().then(|| self.zone_of(change.zone_name())).flatten());
+            if let Change::Member(change) = change {
+                self.roll.move_lease(change);
+                reshaped.extend(change.reshapes().then(|| Arc::clone(&change.pool)));
+            }
+        }
+        // First the serial, for a SOA that came by UPDATE may set it later still.
+        for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
+            publisher.bump_serial();
+        }
+        for pool in &reshaped {
+            self.publish_pool(pool, now_ms)?;
+        }
+        for change in changes {
+            match change {
+                // The views are in place: the leases of those who left may end, and their slots be used again.
+                Change::Member(change) => self.roll.release(change),
+                Change::Name(change) => self.publish_name(change, now_ms)?,
+                Change::Floor(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn publish_pool(&mut self, pool: &PoolHandle, now_ms: u64) -> Result<(), WireError> {
+        let at = self.zone_of(pool);
+        let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
+        publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)
+    }
+
+    pub(super) fn publish_name(&mut self, change: &NameChange, now_ms: u64) -> Result<(), WireError> {
+        self.records = self.records.saturating_add_signed(change.growth());
+        if let Some((key, signed)) = &change.signed {
+            self.floors.raise(key, &change.name, *signed, now_ms, change.is_durable());
+        }
+        let at = self.zone_of(&change.name);
+        let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
+        if publisher.publish_name(change)? {
+            publisher.publish(&change.name, &self.roll, &mut self.rotors, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Takes changes back that could not be stored; they come in the order in which they happened, and are not published.
+    pub fn undo(&mut self, changes: &[&Change]) {
+        for change in changes.iter().rev() {
+            // Of ordinary records nothing has been done before they are published.
+            if let Change::Member(change) = change {
+                self.roll.undo(change);
+                // A pool that was claimed for a join is given up again with the next publication.
+                self.undone.insert(Arc::clone(&change.pool));
+            }
+        }
+    }
+}

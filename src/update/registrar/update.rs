@@ -1,0 +1,169 @@
+//! An UPDATE, in the order of RFC 2136 section 3.
+
+use std::collections::BTreeSet;
+
+use super::{Clock, Handled, Registrar, Request};
+use crate::change::Change;
+use crate::membership::{Leaving, Registered, Signed, lease_end_ms};
+use crate::security::{Sender, Sent};
+use crate::update::draft::Verdict;
+use crate::update::message::Outline;
+use crate::update::plan::{Drafts, Plan, Terms};
+use crate::update::reply::ReplyPlan;
+use crate::update::{Ignored, Refusal, prerequisites};
+use crate::wire::Class;
+use crate::zone::{NameChange, Publisher};
+
+impl Registrar {
+    /// RFC 2136 section 3, in its order; but that who may do nothing at all here is told so first, and learns nothing of
+    /// what is in the zone (section 3.3 leaves the place open).
+    pub(super) fn update(
+        &mut self,
+        request: &Request<'_>,
+        clock: Clock,
+        sent: &Sent,
+        plan: &mut ReplyPlan,
+        handled: &mut Handled,
+    ) -> Result<(), Refusal> {
+        let message = request.message;
+        let outline = Outline::read(message, &plan.header)?;
+        if let Some(version) = outline.edns.as_ref().map(|edns| edns.version).filter(|&version| version != 0)
+        {
+            return Err(Refusal::EdnsVersion { version });
+        }
+        let is_it =
+            |publisher: &Publisher| outline.class == Class::IN && *publisher.zone().apex() == *outline.zone;
+        let found = self.zones.iter().position(|(publisher, _)| is_it(publisher));
+        let Some((at, (publisher, grants))) = found.and_then(|at| Some((at, self.zones.get(at)?))) else {
+            return Err(Refusal::NotAuth { zone: outline.zone, class: outline.class });
+        };
+        grants.admit(sent)?;
+        if let Some(edns) = &outline.edns {
+            edns.cookie(message)?;
+        }
+        let wish = outline.lease(message)?;
+        let is_in_zone = |name: &[u8]| self.zone_of(name) == Some(at);
+        let prerequisites = outline.prerequisites(message, &is_in_zone);
+        let commands = outline.commands(message, &is_in_zone);
+        let apex = publisher.zone().apex();
+        if self.pending.has_any_of(&prerequisites, commands.as_deref().unwrap_or_default(), apex) {
+            handled.waits = true;
+            return Ok(());
+        }
+        let contents = publisher.zone().contents(self.roll.leases(), request.received_ms);
+        prerequisites::judge(prerequisites, &contents, self.published.hasher())?;
+        let commands = commands?;
+
+        let terms = Terms { now_ms: request.received_ms, wish, run: self.run };
+        let mut drafts = Drafts::new(publisher, &self.roll, grants, sent, terms, &commands);
+        let applied = commands.iter().try_for_each(|command| drafts.apply(command));
+        if self.pending.touches(&drafts) || (applied.is_err() && self.pending.may_allow(&drafts)) {
+            handled.waits = true;
+            return Ok(());
+        }
+        applied?;
+        let may_allow = self.pending.may_allow(&drafts);
+        let mut change = match drafts.finish() {
+            Err(_) if may_allow => {
+                handled.waits = true;
+                return Ok(());
+            }
+            finished => finished?,
+        };
+        let signed = plan.signed(clock.wall_s);
+        self.check_replay(&mut change, sent, signed, plan, clock)?;
+        if let Err(refusal) = self.check_limits(at, &change) {
+            // What counts may be about to be taken back.
+            handled.waits = !self.pending.is_empty();
+            return if handled.waits { Ok(()) } else { Err(refusal) };
+        }
+        if let Some(asked) = wish {
+            plan.grant(asked, &change);
+        }
+        self.raise_unchanged(&change.unchanged, sent, signed, request.received_ms);
+        handled.changes.extend(self.carry_out(
+            at,
+            change,
+            signed,
+            request.received_ms,
+            &mut handled.ignored,
+        )?);
+        if let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) {
+            for change in &mut handled.changes {
+                if let Change::Name(change) = change {
+                    change.signed = Some((key.name().clone(), signed));
+                }
+            }
+        }
+        handled.changes.iter().for_each(|change| self.pending.insert(change));
+        Ok(())
+    }
+
+    /// Whether the server has room for everybody who joins, for their pools, and for ordinary records.
+    pub(super) fn check_limits(&self, at: usize, plan: &Plan) -> Result<(), Refusal> {
+        let full = |full: String| Refusal::Limit(full);
+        let joins = plan.verdicts.iter().filter(|verdict| verdict.keep.is_some());
+        let joins = joins.filter(|verdict| self.roll.find(&verdict.pool, &verdict.name).is_none());
+        let (mut joining, mut pools) = (0, BTreeSet::new());
+        for verdict in joins {
+            joining += 1;
+            let known =
+                self.zones.get(at).is_some_and(|(publisher, _)| publisher.pool(&verdict.pool).is_some());
+            if !known {
+                pools.insert(&verdict.pool);
+            }
+        }
+        if joining > 0 {
+            self.roll.room_for(joining).map_err(|error| full(error.to_string()))?;
+        }
+        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
+        if !pools.is_empty() && known + pools.len() > self.pools_max {
+            let most = self.pools_max;
+            let text = "pools; raise `limits.pools` in rollcall.toml";
+            return Err(full(format!("the server holds its limit of {most} {text}")));
+        }
+        let growth: isize = plan.names.iter().map(NameChange::growth).sum();
+        let records = self.records.saturating_add_signed(self.pending.growth()).saturating_add_signed(growth);
+        if growth > 0 && records > self.records_max {
+            let most = self.records_max;
+            let text = "ordinary records beside the zone files; raise `limits.records` in rollcall.toml";
+            return Err(full(format!("the server holds its limit of {most} {text}")));
+        }
+        Ok(())
+    }
+
+    /// Applies a plan that is allowed in all its parts and has room.
+    pub(super) fn carry_out(
+        &mut self,
+        at: usize,
+        plan: Plan,
+        signed: Option<Signed>,
+        now_ms: u64,
+        ignored: &mut Vec<Ignored>,
+    ) -> Result<Vec<Change>, Refusal> {
+        ignored.extend(plan.ignored);
+        let mut changes = Vec::new();
+        for Verdict { pool, name, keep, key_lease_ms } in plan.verdicts {
+            changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
+            let held_until_ms = || self.roll.find(&pool, &name).map_or(0, |entry| entry.name_ends_ms);
+            let name_ends_ms =
+                key_lease_ms.map_or_else(held_until_ms, |key_lease_ms| lease_end_ms(now_ms, key_lease_ms));
+            match keep {
+                None => {
+                    let leaving = Leaving { name_ends_ms, signed };
+                    changes.extend(self.roll.remove(&pool, &name, leaving, now_ms).map(Change::Member));
+                }
+                Some((member, ends_ms)) => {
+                    if let Some((publisher, _)) = self.zones.get_mut(at) {
+                        publisher.claim(&pool, &mut self.rotors, now_ms);
+                    }
+                    let registered = Registered { member, ends_ms, name_ends_ms, signed, restored: false };
+                    let put = self.roll.put(&pool, &name, registered, now_ms);
+                    changes.push(Change::Member(put.map_err(|full| Refusal::Limit(full.to_string()))?));
+                }
+            }
+        }
+        changes.extend(plan.names.into_iter().map(Change::Name));
+        Ok(changes)
+    }
+}
