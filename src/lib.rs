@@ -6,8 +6,8 @@
 //! QUESTION   server -> wire -> query -> (zone index, pool view, policy) -> answer bytes -> server
 //!                                 ^ immutable views, one cell a pool
 //!                                 |
-//! ROLL CALL  server -> wire -> security -> update -> membership -> Change -> zone view
-//!                                                                    '----> store, counters, log
+//! ROLL CALL  server -> wire -> security -> update -> membership -----> Change -> zone: views, ordinary records
+//!                                              '---> ordinary records --'  '----> store, counters, log
 //! ```
 //!
 //! A *question* is answered in the thread that received it: [`wire`] reads it in place, [`query`] finds the name in the
@@ -15,8 +15,9 @@
 //! view was published. No allocation, no lock, nothing written that another worker reads.
 //!
 //! The *roll call* is one thread: [`update`] turns a message into checked commands and their net result, [`membership`]
-//! keeps who is in which pool and until when, and what happened comes out as [`change::Change`]s. The [`store`] commits
-//! them, the zone's views are published from them, and only then is the message acknowledged.
+//! keeps who is in which pool and until when, a name's ordinary records are drafted from what the [`zone`] has published, and
+//! what happened comes out as [`change::Change`]s. The [`store`] commits them, the zone is published from them, and only then
+//! is the message acknowledged.
 //!
 //! Rooms, and which way arrows run: `wire, membership <- policy, security, zone <- query, update <- server`, with [`store`]
 //! seeing changes only, [`config`] making the settings of the rooms below it, and [`cli`] on top. Time is an argument

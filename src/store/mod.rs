@@ -22,6 +22,7 @@
 //!    names. The member's own next heartbeat ends that: the first one in a run is stored.
 
 mod format;
+mod grace;
 mod names;
 mod restart;
 

@@ -7,7 +7,7 @@
 use redb::{ReadTransaction, ReadableTable as _, WriteTransaction};
 
 use super::format::{self, FLOORS, NAMES};
-use super::restart::{Runs, believable, corrupted, grace_left_ms};
+use super::grace::{Runs, believable, corrupted, grace_left_ms};
 use crate::change::NameFloor;
 use crate::membership::Signed;
 use crate::wire::{Name, name_text};

@@ -16,21 +16,16 @@
 //! message could have been signed at is this moment: what was signed before is refused, and nobody has to wait for the
 //! clock to catch up.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::format::{self, ABSENCES, MEMBERS, RUNS, SERIALS, StoredAbsence, StoredMember};
+use super::grace::{Runs, believable, corrupted, grace_left_ms, grace_ms};
 use super::names::{self, Names};
 use super::{Absent, Loaded, Returning};
 use crate::membership::{FOREVER_MS, LEASE_FOREVER_MS, Member, MemberName, PoolHandle, SLOTS_MAX, Signed};
 
-/// The longest grace, however long the lease.
-const GRACE_MS_MAX: u32 = 60_000;
-
-/// When runs began by the wall clock, milliseconds since 1970, by number.
-pub(super) type Runs = BTreeMap<u32, u64>;
 /// Which entry of a table.
 type Key = (PoolHandle, MemberName);
 
@@ -206,16 +201,6 @@ fn share(pool: &mut PoolHandle, octets: &[u8]) {
     }
 }
 
-/// The whole of a grace. A permanent member needs none, and has it.
-fn grace_ms(lease_ms: u32) -> u32 {
-    if lease_ms == LEASE_FOREVER_MS { lease_ms } else { lease_ms.min(GRACE_MS_MAX) }
-}
-
-/// What is left of a member's grace when `used_ms` have gone by since it began.
-pub(super) fn grace_left_ms(lease_ms: u32, used_ms: u64) -> u32 {
-    grace_ms(lease_ms).saturating_sub(u32::try_from(used_ms).unwrap_or(u32::MAX))
-}
-
 /// For how much longer its name is a member's when `used_ms` have gone by since its grace began.
 fn name_left_ms(member: &Member, used_ms: u64) -> u64 {
     match member.key_lease_ms {
@@ -227,13 +212,6 @@ fn name_left_ms(member: &Member, used_ms: u64) -> u64 {
 /// For how much longer a floor counts of a member whose grace is over.
 fn floor_left_ms(floor: Signed, lease_ms: u32, used_ms: u64) -> u64 {
     (u64::from(grace_ms(lease_ms)) + floor.kept_ms()).saturating_sub(used_ms)
-}
-
-/// A floor as this clock may have seen it: one that is further ahead than its fudge was set under another.
-pub(super) fn believable(floor: Signed, wall_ms: u64) -> Signed {
-    let wall_s = wall_ms / 1000;
-    let is_ahead = floor.at_s > wall_s.saturating_add(u64::from(floor.fudge_s));
-    if is_ahead { Signed { at_s: wall_s, ..floor } } else { floor }
 }
 
 fn bad_entry(what: &str, pool: &[u8], name: &[u8], why: String) -> redb::Error {
@@ -262,10 +240,6 @@ fn record_run(db: &Database, runs: &Runs, found: &Found, names: &Names) -> Resul
         }
     }
     Ok(transaction.commit()?)
-}
-
-pub(super) fn corrupted(what: String) -> redb::Error {
-    redb::Error::Corrupted(what)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One member as a message would have it: the member as it stands, the records tried on it, and what becomes of it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Refusal;
@@ -386,10 +386,4 @@ pub(super) fn ips(member: &Member) -> Vec<IpAddr> {
 
 fn address_type(ip: IpAddr) -> Rtype {
     if ip.is_ipv4() { Rtype::A } else { Rtype::AAAA }
-}
-
-/// The address in A or AAAA rdata.
-pub(super) fn address(rdata: &[u8]) -> Option<IpAddr> {
-    let v4 = || <[u8; 4]>::try_from(rdata).ok().map(|octets| IpAddr::V4(Ipv4Addr::from(octets)));
-    v4().or_else(|| <[u8; 16]>::try_from(rdata).ok().map(|octets| IpAddr::V6(Ipv6Addr::from(octets))))
 }

@@ -14,9 +14,10 @@ mod what;
 
 use std::collections::BTreeSet;
 
+use super::left::Left;
 use super::message::{Command, Outline, Prerequisite};
 use super::names::Target;
-use super::plan::{Apart, Drafts, Left, Settled, Terms, Touched};
+use super::plan::{Apart, Drafts, Settled, Terms, Touched};
 use super::{Refusal, ZoneInput};
 use crate::membership::{PoolHandle, Roll};
 use crate::security::{Grant, Grants, Sent};

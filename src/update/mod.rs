@@ -1,10 +1,13 @@
-//! The roll call: DNS UPDATE messages in (RFC 2136), changes of membership and replies out.
+//! The roll call: DNS UPDATE messages in (RFC 2136), changes of membership and of ordinary records, and replies out.
 //!
 //! ```text
-//!  message -> TSIG -> outline -> commands -> drafts (net result) -> plan --> Roll --> Change ... --> publish
-//!               |                   |           |                    |                    |
-//!            refusal             refusal     refusal              refusal          committed? -> reply
+//!  message -> TSIG -> outline -> prerequisites -> commands -> drafts (net result) -> plan -> Roll, names -> Change ... -> publish
+//!               |        |             |             |            |                    |                      |
+//!            refusal  refusal       refusal       refusal      refusal       refusal, replay          committed? -> reply
 //! ```
+//!
+//! What a command is about is decided by its name (`names`): a member, a service, a pool, or an ordinary name. Members are
+//! drafted in `draft`, a name's ordinary records in `ordinary`; `plan` has both for one message.
 //!
 //! [`Registrar`] is the whole of it as a state machine without I/O: a message, its source and the time go in; changes and
 //! the plan of a reply come out. Whoever drives it stores the changes, then has them published, then sends the reply:
@@ -14,6 +17,7 @@ mod attributes;
 mod draft;
 mod explain;
 mod floors;
+mod left;
 mod message;
 mod names;
 mod ordinary;

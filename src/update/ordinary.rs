@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Refusal;
-use super::draft::address;
-use super::plan::Left;
+use super::left::Left;
 use super::svcb;
 use crate::membership::Cause;
-use crate::wire::{Rtype, name_text, same_rdata};
+use crate::wire::{Rtype, address_in, name_text, same_rdata};
 use crate::zone::{
     Dynamic, FIXED_LEN, NameChange, NameRecords, PERMANENT_MS, Publisher, RRSET_OCTETS_MAX, Record,
     RecordSet, Term, is_later,
@@ -114,7 +113,7 @@ impl NameDraft {
     ) -> Result<(), Refusal> {
         self.types.insert(rtype);
         match rtype {
-            Rtype::A | Rtype::AAAA => self.addresses.extend(address(rdata)),
+            Rtype::A | Rtype::AAAA => self.addresses.extend(address_in(rdata)),
             Rtype::SVCB | Rtype::HTTPS => self.addresses.extend(svcb::hints(rdata)),
             _ => {}
         }
@@ -208,7 +207,7 @@ impl NameDraft {
             self.records.deleted.extend(files);
             if matches!(Rtype::from_int(rtype), Rtype::A | Rtype::AAAA) {
                 let gone = set.records.iter().filter(|record| is_it(record));
-                self.deleted_addresses.extend(gone.filter_map(|record| address(&record.rdata)));
+                self.deleted_addresses.extend(gone.filter_map(|record| address_in(&record.rdata)));
             }
         }
         self.records.remove(rtype, is_it);

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use super::Refusal;
 use super::draft::{Draft, Ignored, Verdict, ips};
+use super::left::Left;
 use super::message::Command;
 use super::names::{Target, address_label, classify, pool_to_make};
 use super::ordinary::NameDraft;
-use crate::membership::{FOREVER_MS, Member, MemberName, PoolHandle, Roll};
+use crate::membership::{Member, MemberName, PoolHandle, Roll};
 use crate::security::{Grant, Grants, Sent};
 use crate::wire::{LeaseOption, name_text};
 use crate::zone::{NameChange, Publisher};
@@ -35,24 +36,6 @@ pub(super) struct Plan {
     pub key_lease_s: Option<u32>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
     pub ignored: Vec<Ignored>,
-}
-
-/// How long something stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Left {
-    /// So many milliseconds.
-    Ms(u64),
-    /// Until it is deleted.
-    Permanent,
-    /// There is nothing that stays.
-    Nothing,
-}
-
-impl Left {
-    /// Until a moment, monotonic milliseconds.
-    pub fn until(ends_ms: u64, now_ms: u64) -> Left {
-        if ends_ms >= FOREVER_MS { Left::Permanent } else { Left::Ms(ends_ms.saturating_sub(now_ms)) }
-    }
 }
 
 /// Members that one message may have looked at for deletions of shared names and for members known by their addresses: some

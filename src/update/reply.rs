@@ -1,6 +1,7 @@
 //! The response to what the registrar handled, built when it is known whether the change was committed.
 
-use super::plan::{Left, Plan};
+use super::left::Left;
+use super::plan::Plan;
 use super::{Refusal, Request};
 use crate::membership::Signed;
 use crate::query::Transport;

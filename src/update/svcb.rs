@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::draft::address;
-use crate::wire::{skip_name, u16_at};
+use crate::wire::{address_in, skip_name, u16_at};
 
 /// SvcParamKeys whose values are addresses (RFC 9460 section 7.3).
 const IPV4HINT: u16 = 4;
@@ -25,7 +24,7 @@ pub(super) fn hints(rdata: &[u8]) -> Vec<IpAddr> {
             IPV6HINT => 16,
             _ => usize::MAX,
         };
-        found.extend(value.chunks_exact(each).filter_map(address));
+        found.extend(value.chunks_exact(each).filter_map(address_in));
         at += 4 + usize::from(len);
     }
     found

@@ -22,7 +22,7 @@ pub use edns::{
 pub use header::{FLAG_AA, FLAG_CD, FLAG_QR, FLAG_RD, FLAG_TC, HEADER_LEN, Header};
 pub use name::{Name, NameHasher, NameKey, label_text, lower, name_in_message, name_text};
 pub use question::{Question, Reading};
-pub use record::{RawRecord, canonical_rdata, expand_rdata, read_record, same_rdata, skip_name};
+pub use record::{RawRecord, address_in, canonical_rdata, expand_rdata, read_record, same_rdata, skip_name};
 pub use reply::Reply;
 
 /// Why bytes from the network could not be read. All of them are FORMERR on the wire (RFC 1035 section 4.1.1).

@@ -1,6 +1,7 @@
 //! Records as they lie in a message (RFC 1035 section 4.1.3): found without copying, expanded when they are kept.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use domain::base::ParsedName;
@@ -115,6 +116,12 @@ pub fn canonical_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
         Ok(Ok(())) => Cow::Owned(out),
         _ => Cow::Borrowed(rdata),
     }
+}
+
+/// The address in A or AAAA rdata (RFC 1035 section 3.4.1, RFC 3596 section 2.2): four octets, or sixteen.
+pub fn address_in(rdata: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(rdata).ok().map(IpAddr::from);
+    v4().or_else(|| <[u8; 16]>::try_from(rdata).ok().map(IpAddr::from))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A zone as published: what answers read.
 //!
 //! ```text
-//!  ZoneSet --> Zone --> Index (sharded: name -> cell) --> Node --> static RRsets, pre-encoded
+//!  ZoneSet --> Zone --> Index (sharded: name -> cell) --> Node --> ordinary RRsets, pre-encoded: the file's, as UPDATE
+//!                |                                         |       changed them, and how they differ from it (Dynamic)
 //!                |                                         '----> PoolView, pre-encoded records of its live members
 //!                '--> SOA, serial
 //! ```
@@ -9,8 +10,9 @@
 //! Everything here is immutable or one atomic word, and swapped whole: a question never waits for a change, and a change
 //! to one pool makes that pool's view anew and nothing else. [`Publisher`] is the writing side; the registrar owns it.
 //!
-//! The index holds the zone's static names, its pools and their services. A member's own name, `all.` and the empty names
-//! between resolve inside the pool's view, so a join swaps one cell and the index changes only with pools and services.
+//! The index holds every name with ordinary records, the empty names above them, pools and their services. A member's own
+//! name and `all.` resolve inside the pool's view, so a join swaps one cell and the index changes only with names, pools and
+//! services. [`Contents`] is the zone as a whole, for those who ask about RRsets and not for an answer.
 
 mod build;
 mod contents;

@@ -2,10 +2,10 @@
 
 use super::{Drafts, LABELS_MAX, may_create};
 use crate::membership::{MemberName, PoolHandle};
-use crate::update::draft::{Srv, address};
+use crate::update::draft::Srv;
 use crate::update::names::{Target, has_asterisk, member_of, potential, target_of};
 use crate::update::{Refusal, svcb};
-use crate::wire::{Rtype, WireError, lower, name_text};
+use crate::wire::{Rtype, WireError, address_in, lower, name_text};
 use crate::zone::{is_of_signed_zone, labels_of, parent, pool_needs};
 
 impl<'a> Drafts<'a> {
@@ -17,7 +17,7 @@ impl<'a> Drafts<'a> {
         ttl_s: u32,
         rdata: &[u8],
     ) -> Result<(), Refusal> {
-        let address = address(rdata).filter(|_| matches!(rtype, Rtype::A | Rtype::AAAA));
+        let address = address_in(rdata).filter(|_| matches!(rtype, Rtype::A | Rtype::AAAA));
         if let Some(ip) = address.filter(|ip| ip.to_canonical() != *ip) {
             return Err(Refusal::Mapped { name: name.into(), ip });
         }

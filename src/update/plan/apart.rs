@@ -1,11 +1,12 @@
 //! The rules of a message, told apart: what each of its records is tried on, and what becomes of each member and each name.
 //! [`Drafts::finish`] stops at the first refusal; here all are wanted, each by itself.
 
-use super::{Drafts, Left};
+use super::Drafts;
 use crate::membership::{LEASE_FOREVER_MS, MemberName, PoolHandle};
 use crate::security::Grant;
 use crate::update::Refusal;
 use crate::update::draft::Draft;
+use crate::update::left::Left;
 use crate::update::message::Command;
 use crate::update::names::Target;
 use crate::update::ordinary::NameDraft;

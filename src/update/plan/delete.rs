@@ -3,10 +3,10 @@
 
 use super::{Drafts, may_create};
 use crate::update::Refusal;
-use crate::update::draft::{Srv, address};
+use crate::update::draft::Srv;
 use crate::update::names::{Target, potential};
 use crate::update::ordinary::NameDraft;
-use crate::wire::{Rtype, WireError};
+use crate::wire::{Rtype, WireError, address_in};
 use crate::zone::pool_needs;
 
 impl<'a> Drafts<'a> {
@@ -94,10 +94,10 @@ impl<'a> Drafts<'a> {
     ) -> Result<(), Refusal> {
         match (target, rtype) {
             (Target::Member(pool, member), Rtype::A | Rtype::AAAA) => {
-                self.draft(pool, member).delete_address(address(rdata));
+                self.draft(pool, member).delete_address(address_in(rdata));
             }
             (Target::Pool(pool), Rtype::A | Rtype::AAAA) => {
-                let ip = address(rdata);
+                let ip = address_in(rdata);
                 for member in self.own_members(&pool)? {
                     self.draft(pool.clone(), member).delete_address(ip);
                 }

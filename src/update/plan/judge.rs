@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Drafts, Left, Plan, Terms};
+use super::{Drafts, Plan, Terms};
 use crate::membership::{KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, LeaseRules, MemberName, PoolHandle};
 use crate::security::{Asked, Grant, GrantedLease, Place};
 use crate::update::draft::{Draft, Ignored, Registration, Verdict, ips};
+use crate::update::left::Left;
 use crate::update::names::{target_of, target_text};
 use crate::update::ordinary::{Granted, NameDraft};
 use crate::update::{Refusal, svcb};

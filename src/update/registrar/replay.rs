@@ -7,7 +7,8 @@ use crate::membership::{Age, Signed};
 use crate::security::{Sender, Sent};
 use crate::update::Refusal;
 use crate::update::draft::Verdict;
-use crate::update::plan::{Left, Plan};
+use crate::update::left::Left;
+use crate::update::plan::Plan;
 use crate::update::reply::ReplyPlan;
 use crate::wire::tsig::TsigFailure;
 
