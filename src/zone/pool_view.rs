@@ -45,6 +45,8 @@ pub struct RecordList {
     /// Whether two members have the same record: an RRset has it once (RFC 2181 section 5), so these lists are never copied
     /// whole.
     pub has_repeats: bool,
+    /// How many records differ from all others.
+    pub distinct: usize,
     /// Where each member's records end among all; empty when each member has one.
     groups: Box<[u32]>,
     /// Which members an answer shows: its places are theirs in this list.
@@ -435,10 +437,11 @@ impl ListBuilder {
         let mut seen =
             HashSet::with_capacity_and_hasher(self.holds.len(), foldhash::fast::RandomState::default());
         let mut start = 0;
-        let has_repeats = !self.ends.iter().all(|&end| {
-            let record = self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize);
-            seen.insert(record)
-        });
+        for &end in &self.ends {
+            seen.insert(self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize));
+        }
+        let distinct = seen.len();
+        let has_repeats = distinct < self.holds.len();
         let each = self.ends.first().copied().unwrap_or(0);
         if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
             self.ends.clear();
@@ -453,6 +456,7 @@ impl ListBuilder {
             each,
             holds: self.holds.into(),
             has_repeats,
+            distinct,
             groups: self.groups.into(),
             ranking: Ranking::new(policy, shown, rotor, &self.weights),
         }
