@@ -29,6 +29,7 @@ pub fn keygen(args: &KeygenArgs, out: &mut dyn Write, err: &mut dyn Write) -> io
     {
         let hint = match error.kind() {
             io::ErrorKind::AlreadyExists => "; move it away first, or name another",
+            io::ErrorKind::NotFound => "; make the directory first, or name another",
             _ => "",
         };
         writeln!(err, "rollcall: {}: {error}{hint}", path.display())?;

@@ -69,7 +69,7 @@ pub(super) fn merge(attributes: &mut Attributes, string: &[u8]) -> Result<(), Ba
         "load" => {
             // Out of range is clamped, so any number will do; "nan" is none.
             return number(
-                "a number from 0 to 1",
+                "a number, such as 0.25",
                 "load",
                 parsed.parse::<f64>().is_ok_and(|load| !load.is_nan()),
             );

@@ -44,7 +44,7 @@ pub enum Refusal {
         class: Class,
     },
     /// An owner outside the zone (RFC 2136 section 3.4.1.3).
-    #[error("{} is not in the zone", name_text(name))]
+    #[error("{} is not in the zone that the message names", name_text(name))]
     NotZone {
         /// The owner.
         name: Box<[u8]>,
@@ -127,7 +127,8 @@ pub enum Refusal {
     /// A record where a pool has its members', services' and its own, or that would lead elsewhere from there.
     #[error(
         "{} {rtype} stands in the way of pool {}: its addresses, services and bindings are its members', and nothing there \
-         may lead elsewhere; name a member, one label below it",
+         may lead elsewhere; put addresses at a member's name, one label below it, and let SRV, HTTPS and SVCB point to \
+         one",
         name_text(name),
         name_text(pool)
     )]
@@ -172,7 +173,7 @@ pub enum Refusal {
         class: Class,
     },
     /// A prerequisite that does not hold (RFC 2136 section 3.2).
-    #[error("prerequisite not met: {}{} {condition}", name_text(name), if *rtype == Rtype::ANY { String::new() } else { format!(" {rtype}") })]
+    #[error("prerequisite not met: that {}{} {condition}", name_text(name), if *rtype == Rtype::ANY { String::new() } else { format!(" {rtype}") })]
     Unmet {
         /// The name.
         name: Box<[u8]>,

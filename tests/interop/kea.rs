@@ -139,8 +139,8 @@ fn names_belong_to_the_client_that_came_first() {
 
     // The name is in use, and by another client: Kea asks twice, and gives up.
     kea.hear(true, (lap, "192.0.2.8", STRANGER), "DHCP_DDNS_ADD_FAILED");
-    server.log.wait(&["prerequisite not met: lap.lan.example. is not in use"]);
-    server.log.wait(&["prerequisite not met: lap.lan.example. DHCID has just the records given"]);
+    server.log.wait(&["prerequisite not met: that lap.lan.example. is not in use"]);
+    server.log.wait(&["prerequisite not met: that lap.lan.example. DHCID has just the records given"]);
     shows(lap, "192.0.2.7");
     assert!(server.dig("-x 192.0.2.8").answer.is_empty());
 

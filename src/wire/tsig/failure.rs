@@ -12,7 +12,8 @@ use super::{FUDGE_S, Key, Signer};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TsigFailure {
     /// The server has no key of this name (RFC 8945 section 5.2.1).
-    #[error("BADKEY: no key {}, which signed with {}", name_text(key.as_slice()), name_text(algorithm.as_slice()))]
+    #[error("BADKEY: no key {} ({}) on this server; check the name, or give the server this key",
+        name_text(key.as_slice()), name_text(algorithm.as_slice()))]
     UnknownKey {
         /// The name, in lower case.
         key: Name,
@@ -20,7 +21,8 @@ pub enum TsigFailure {
         algorithm: Name,
     },
     /// The key is for another algorithm, or the server does not know the one that was used (RFC 8945 section 5.2.1).
-    #[error("BADKEY: key {key} signed with {}", name_text(algorithm.as_slice()))]
+    #[error("BADKEY: key {key} does not take what is signed with {}; sign with the algorithm of the key",
+        name_text(algorithm.as_slice()))]
     OtherAlgorithm {
         /// The key as the server has it.
         key: Arc<Key>,

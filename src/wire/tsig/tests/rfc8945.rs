@@ -76,7 +76,8 @@ fn keys() -> Vec<Row> {
     let md5 = patched(&[(RDATA + 6, b'm'), (RDATA + 7, b'd'), (RDATA + 8, b'5')]);
     let mut upper = signed(&beat());
     [OWNER..OWNER + 10, RDATA..RDATA + 13].into_iter().for_each(|name| upper[name].make_ascii_uppercase());
-    let unknown = "BADKEY: no key beat.lab., which signed with hmac-sha256.";
+    let unknown =
+        "BADKEY: no key beat.lab. (hmac-sha256.) on this server; check the name, or give the server this key";
     vec![
         ("5.2.1", "unknown key", signed(&beat()), None, 0, unknown, "BADKEY(17) unsigned at 0"),
         (
@@ -94,7 +95,7 @@ fn keys() -> Vec<Row> {
             signed(&beat()),
             sha512,
             5,
-            "BADKEY: key beat.lab. (hmac-sha512) signed with hmac-sha256.",
+            "BADKEY: key beat.lab. (hmac-sha512) does not take what is signed with hmac-sha256.; sign with the algorithm of the key",
             "BADKEY(17) unsigned at 5",
         ),
         (
@@ -103,7 +104,7 @@ fn keys() -> Vec<Row> {
             md5,
             Some(beat()),
             0,
-            "BADKEY: key beat.lab. (hmac-sha256) signed with hmac-md5256.",
+            "BADKEY: key beat.lab. (hmac-sha256) does not take what is signed with hmac-md5256.; sign with the algorithm of the key",
             "BADKEY(17) unsigned at 0",
         ),
         (
