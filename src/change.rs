@@ -17,15 +17,19 @@ pub enum Change {
     Floor(NameFloor),
 }
 
-/// A floor of a name: the newest message by a key that changed its ordinary records.
+/// A floor of a name: the newest message by a key that was about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameFloor {
     /// The key.
     pub key: Name,
     /// The name, lower-case wire form.
     pub name: Arc<[u8]>,
+    /// The message before.
+    pub before: Option<Signed>,
     /// The message; `None` once no message below it would be believed any more.
     pub floor: Option<Signed>,
+    /// Whether the store must hold it; what a renewal raises waits for a clean stop.
+    pub is_durable: bool,
 }
 
 /// What a change is about.
@@ -54,7 +58,8 @@ impl Change {
         match self {
             Change::Member(change) => change.cause,
             Change::Name(change) => change.cause,
-            Change::Floor(_) => Cause::Released,
+            Change::Floor(NameFloor { floor: Some(_), .. }) => Cause::Renewed,
+            Change::Floor(NameFloor { floor: None, .. }) => Cause::Released,
         }
     }
 
@@ -72,7 +77,7 @@ impl Change {
         match self {
             Change::Member(change) => change.is_durable(),
             Change::Name(change) => change.is_durable(),
-            Change::Floor(_) => true,
+            Change::Floor(floor) => floor.is_durable,
         }
     }
 
@@ -95,8 +100,9 @@ impl Change {
         match self {
             Change::Member(change) => Change::Member(change.reversed()),
             Change::Name(change) => Change::Name(change.reversed()),
-            // It only rises, or is over.
-            Change::Floor(floor) => Change::Floor(floor.clone()),
+            Change::Floor(floor) => {
+                Change::Floor(NameFloor { before: floor.floor, floor: floor.before, ..floor.clone() })
+            }
         }
     }
 }

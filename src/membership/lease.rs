@@ -64,7 +64,7 @@ struct Slot {
     word: AtomicU64,
     /// The newest signed message accepted in this lease: time (48 bits), fudge (16 bits); 0 for none.
     floor: AtomicU64,
-    /// The first octets of that message's MAC.
+    /// The first bits of that message's MAC, and whether its second is sealed.
     mac: AtomicU64,
 }
 
@@ -118,20 +118,21 @@ impl LeaseTable {
     /// The newest signed message that was accepted in this lease, also while its end is being dealt with.
     pub fn floor(&self, lease: LeaseRef) -> Option<Signed> {
         let slot = self.floor_slot(lease)?;
-        let floor = Signed::unpack(slot.floor.load(Ordering::Acquire))?;
-        Some(Signed { mac: slot.mac.load(Ordering::Acquire), ..floor })
+        Signed::unpack((slot.floor.load(Ordering::Acquire), slot.mac.load(Ordering::Acquire)))
     }
 
-    /// Raises the floor of a lease; nothing lowers it. Whoever renews raises first, so that a renewal that is seen has a
-    /// floor. A slot rests before it is used again, so a claim that dies in here raises nobody else's.
+    /// Raises the floor of a lease; nothing lowers it, but that a message of today takes the place of a floor from a clock
+    /// which was set back since. Whoever renews raises first, so that a renewal that is seen has a floor. A slot rests before
+    /// it is used again, so a claim that dies in here raises nobody else's.
     pub fn raise(&self, lease: LeaseRef, signed: Signed) {
         let Some(slot) = self.floor_slot(lease) else { return };
-        let raised = |word| Some(Signed::pack(Some(signed.and(Signed::unpack(word)))));
-        let before = slot.floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, raised);
+        let held_mac = slot.mac.load(Ordering::Acquire);
+        let raised = |time| signed.and(Signed::unpack((time, held_mac)));
+        let update = |time| Some(Signed::pack(Some(raised(time))).0);
+        let before = slot.floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
         // A reader in between sees the MAC of another message, and takes a retry for a new one.
-        let before = before.ok().and_then(Signed::unpack);
-        if before.is_none_or(|before| before.at_s <= signed.at_s) {
-            slot.mac.store(signed.mac, Ordering::Release);
+        if let Some(raised) = before.ok().map(raised).filter(|raised| raised.mac == signed.mac) {
+            slot.mac.store(Signed::pack(Some(raised)).1, Ordering::Release);
         }
     }
 
@@ -149,8 +150,9 @@ impl LeaseTable {
         let place = chunk.get(slot as usize % CHUNK_SLOTS)?;
         let generation = (u64::from(generation_of(place.word.load(Ordering::Relaxed))) + 1) & GENERATION_MASK;
         let generation = generation as u32;
-        place.floor.store(Signed::pack(floor), Ordering::Relaxed);
-        place.mac.store(floor.map_or(0, |floor| floor.mac), Ordering::Relaxed);
+        let (time, mac) = Signed::pack(floor);
+        place.floor.store(time, Ordering::Relaxed);
+        place.mac.store(mac, Ordering::Relaxed);
         place.word.store(pack(ends_ms, generation), Ordering::Release);
         Some(LeaseRef { slot, generation })
     }
@@ -266,7 +268,7 @@ mod tests {
     #[test]
     fn a_floor_only_rises_and_is_not_the_next_holders() {
         let table = LeaseTable::default();
-        let signed = |at_s| Signed { at_s, fudge_s: 300, mac: 0 };
+        let signed = |at_s| Signed::new(at_s, 300, 0);
         let lease = table.start(3, 1_000, Some(signed(50))).unwrap();
         table.raise(lease, signed(70));
         table.raise(lease, signed(60));
@@ -285,12 +287,12 @@ mod tests {
         std::thread::scope(|scope| {
             for worker in 0..2 {
                 let table = &table;
-                let times =
-                    (0..10_000).map(move |at_s| Signed { at_s: 2 * at_s + worker, fudge_s: 300, mac: 0 });
+                // All of them in time by one clock.
+                let times = (0..10_000).map(move |at_s| Signed::new(2 * at_s + worker, u16::MAX, 0));
                 scope.spawn(move || times.for_each(|signed| table.raise(lease, signed)));
             }
         });
-        assert_eq!(table.floor(lease), Some(Signed { at_s: 19_999, fudge_s: 300, mac: 0 }));
+        assert_eq!(table.floor(lease), Some(Signed::new(19_999, u16::MAX, 0)));
     }
 
     #[test]

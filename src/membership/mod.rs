@@ -26,7 +26,7 @@ mod member;
 mod roll;
 mod wheel;
 
-pub use absence::{Absence, Age, KEY_LEASE_MS_MAX, Signed};
+pub use absence::{AHEAD_S_MAX, Absence, Age, KEY_LEASE_MS_MAX, Signed};
 pub use change::{Cause, Change};
 pub use lease::{FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX, lease_end_ms};
 pub use member::{

@@ -373,19 +373,15 @@ fn write<'a>(
                         None => absences.remove(key)?,
                     };
                 }
-                Change::Name(NameChange { name, after, signed, .. }) => {
+                Change::Name(NameChange { name, after, .. }) => {
                     match after {
                         Some(dynamic) => {
                             names.insert(name.as_ref(), format::encode(&**dynamic)?.as_slice())?
                         }
                         None => names.remove(name.as_ref())?,
                     };
-                    if let Some((key, floor)) = signed {
-                        let place = (key.as_slice(), name.as_ref());
-                        floors.insert(place, format::encode(floor)?.as_slice())?;
-                    }
                 }
-                Change::Floor(NameFloor { key, name, floor }) => {
+                Change::Floor(NameFloor { key, name, floor, .. }) => {
                     let place = (key.as_slice(), name.as_ref());
                     match floor {
                         Some(floor) => floors.insert(place, format::encode(floor)?.as_slice())?,

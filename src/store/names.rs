@@ -59,7 +59,10 @@ pub(super) fn read(
         let is_over = floor.at_s.saturating_mul(1000).saturating_add(floor.kept_ms()) <= wall_ms;
         match Name::from_octets(bytes::Bytes::copy_from_slice(key)) {
             Ok(_) if is_over => names.over.push((key.into(), owner.into())),
-            Ok(key) => names.floors.push(NameFloor { key, name: owner.into(), floor: Some(floor) }),
+            Ok(key) => {
+                let (before, floor) = (None, Some(floor));
+                names.floors.push(NameFloor { key, name: owner.into(), before, floor, is_durable: true });
+            }
             Err(_) => return Err(bad("not a name".to_owned())),
         }
     }
@@ -118,7 +121,7 @@ pub(super) fn from_now(dynamics: Dynamics, now_ms: u64) -> Dynamics {
 mod tests {
     use std::sync::Arc;
 
-    use crate::change::Change;
+    use crate::change::{Change, NameFloor};
     use crate::membership::{Cause, Signed};
     use crate::store::tests::{AT, WALL_MS, dir, open};
     use crate::store::{Loaded, Moment};
@@ -137,8 +140,6 @@ mod tests {
             ttls: vec![(16, 60)],
         };
         let after = Some(Arc::new(dynamic));
-        let key = Name::bytes_from_str("k.").unwrap();
-        let signed = Some((key, Signed { at_s: WALL_MS / 1000, fudge_s: 300, mac: 0 }));
         let (cause, rrsets) = (Cause::Changed, Arc::from([]));
         Change::Name(NameChange {
             name: name.into(),
@@ -147,8 +148,15 @@ mod tests {
             after,
             rrsets,
             is_visible: true,
-            signed,
+            key: None,
         })
+    }
+
+    fn raised(before_s: Option<u64>, at_s: u64) -> Change {
+        let (key, name) = (Name::bytes_from_str("k.").unwrap(), b"\x01a\x00"[..].into());
+        let signed = |at_s| Signed::new(at_s, 300, at_s);
+        let (before, floor) = (before_s.map(signed), Some(signed(at_s)));
+        Change::Floor(NameFloor { key, name, before, floor, is_durable: true })
     }
 
     fn left_ms(loaded: &Loaded, now_ms: u64) -> Vec<u64> {
@@ -191,11 +199,28 @@ mod tests {
     fn a_floor_outlives_a_restart_by_two_fudges() {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
-        store.commit(&[changed(b"\x01a\x00", &[None], 1)], &[], AT).unwrap();
+        store.commit(&[raised(None, WALL_MS / 1000)], &[], AT).unwrap();
         drop(store);
         let (store, loaded) = open(state.path(), WALL_MS + 599_000);
         assert_eq!(loaded.floors.len(), 1);
         drop(store);
         assert!(open(state.path(), WALL_MS + 600_000).1.floors.is_empty());
+    }
+
+    #[test]
+    fn a_floor_that_was_taken_back_is_the_one_before() {
+        let state = dir();
+        let (mut store, _) = open(state.path(), WALL_MS);
+        let (first, second) = (WALL_MS / 1000 - 9, WALL_MS / 1000);
+        let raised = [raised(None, first), raised(Some(first), second)];
+        store.commit(&raised, &[], AT).unwrap();
+        store.commit(&[raised[1].reversed()], &[], AT).unwrap();
+        drop(store);
+        let (mut store, loaded) = open(state.path(), WALL_MS);
+        let floor = loaded.floors[0].floor.unwrap();
+        assert!(floor.at_s == first && floor.is_sealed);
+        store.commit(&[raised[0].reversed()], &[], AT).unwrap();
+        drop(store);
+        assert!(open(state.path(), WALL_MS).1.floors.is_empty());
     }
 }

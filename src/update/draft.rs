@@ -31,6 +31,8 @@ pub(super) struct Verdict {
     pub keep: Option<(Member, u64)>,
     /// For how long its name is kept from now on if nothing more is heard of it, milliseconds; `None` as long as before.
     pub key_lease_ms: Option<u32>,
+    /// Whether somebody else than its owner says so.
+    pub is_by_admin: bool,
 }
 
 /// An attribute that a heartbeat had wrong.
@@ -61,6 +63,8 @@ pub(super) struct Draft {
 /// What a registration adds to what the message says.
 pub(super) struct Registration {
     pub owner: Box<str>,
+    /// Whether the member is another owner's.
+    pub is_by_admin: bool,
     pub lease_ms: u32,
     pub key_lease_ms: u32,
     /// Whether the message asked for a lease.
@@ -115,6 +119,11 @@ impl Draft {
 
     pub fn names_any(&self) -> bool {
         self.named_attributes || self.names_records()
+    }
+
+    /// Whether the message has attributes alone: they renew every record.
+    pub fn renews_all(&self) -> bool {
+        self.named_attributes && !self.names_records()
     }
 
     /// Whether the message names records that renew their own type and no other.
@@ -302,7 +311,8 @@ impl Draft {
             false => self.names_any().then_some(registration.key_lease_ms),
         };
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
-        Ok(Some(Verdict { pool, name, keep, key_lease_ms }))
+        let is_by_admin = registration.is_by_admin;
+        Ok(Some(Verdict { pool, name, keep, key_lease_ms, is_by_admin }))
     }
 
     /// The member with its records' ends: those that the message names live for the lease from now on, all others keep

@@ -1,7 +1,9 @@
-//! Floors of ordinary names: the newest signed message by each key that changed each name. An older one is a replay.
+//! Floors of names: the newest signed message by each key that was about each name. An older one is a replay.
 //!
 //! By key and name, and not by key alone: hosts that share a key have clocks of their own, and one that is ahead must not
-//! lock the others out. A floor outlives its message by two fudges, as a member's does.
+//! lock the others out. A floor outlives its message by two fudges, as a member's does. Members have one of their own, which
+//! their owner's messages raise; here are those of ordinary names, of an administrator's messages about members, and of
+//! messages about members that came to nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,7 +34,12 @@ impl NameFloors {
         NameFloors { held: HashMap::new(), ends: BTreeSet::new(), most }
     }
 
-    /// The newest message by `key` that changed `name`.
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// The newest message by `key` that was about `name`.
     pub fn get(&self, key: &Name, name: &Arc<[u8]>, now_ms: u64) -> Option<Signed> {
         let held = self.held.get(&(key.clone(), Arc::clone(name)))?;
         (held.ends_ms > now_ms).then_some(held.signed)
@@ -51,6 +58,13 @@ impl NameFloors {
         self.held.insert(place, Held { signed, ends_ms, is_stored });
     }
 
+    /// Raises a floor as a change says that was committed.
+    pub fn publish(&mut self, raised: &NameFloor, now_ms: u64) {
+        if let Some(signed) = raised.floor {
+            self.raise(&raised.key, &raised.name, signed, now_ms, raised.is_durable);
+        }
+    }
+
     /// Takes out one that is over, or that is more than there may be.
     pub fn pop_over(&mut self, now_ms: u64) -> Option<NameFloor> {
         let (ends_ms, _) = self.ends.first()?;
@@ -58,8 +72,8 @@ impl NameFloors {
             return None;
         }
         let (_, (key, name)) = self.ends.pop_first()?;
-        self.held.remove(&(key.clone(), Arc::clone(&name)));
-        Some(NameFloor { key, name, floor: None })
+        let before = self.held.remove(&(key.clone(), Arc::clone(&name))).map(|held| held.signed);
+        Some(NameFloor { key, name, before, floor: None, is_durable: true })
     }
 
     /// Those that the store does not have: a renewal raises a floor and is not stored.
@@ -67,7 +81,7 @@ impl NameFloors {
         let unstored = self.held.iter().filter(|(_, held)| !held.is_stored);
         unstored.map(|((key, name), held)| {
             let (key, name, floor) = (key.clone(), Arc::clone(name), Some(held.signed));
-            NameFloor { key, name, floor }
+            NameFloor { key, name, before: None, floor, is_durable: true }
         })
     }
 }
@@ -78,7 +92,7 @@ mod tests {
     use crate::membership::Age;
 
     fn signed(at_s: u64) -> Signed {
-        Signed { at_s, fudge_s: 300, mac: at_s }
+        Signed::new(at_s, 300, at_s)
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod prerequisites;
 mod refusal;
 mod registrar;
 mod reply;
+mod seconds;
 mod svcb;
 
 pub use attributes::BadAttribute;

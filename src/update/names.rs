@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::membership::{ELSEWHERE, MemberName, PoolHandle};
 use crate::wire::{Rtype, label_text, name_text};
@@ -139,6 +140,15 @@ pub(super) fn target_of(member: &[u8]) -> Option<&[u8]> {
 /// A member's name for people: its label, or the target that it is known by.
 pub fn member_text(member: &[u8]) -> String {
     target_of(member).map_or_else(|| label_text(member), name_text)
+}
+
+/// A member's own name, or the target elsewhere that it is known by, in lower-case wire form.
+pub(super) fn own_name(pool: &[u8], member: &[u8]) -> Arc<[u8]> {
+    match target_of(member) {
+        Some(target) => target.into(),
+        // A label has at most 63 octets.
+        None => [&[member.len() as u8], member, pool].concat().into(),
+    }
 }
 
 /// A target as grants spell it: absolute, without the closing dot.

@@ -239,11 +239,21 @@ impl NameDraft {
         self.take(number, |record| same_rdata(rtype, &record.rdata, rdata));
     }
 
-    /// The change that the message comes to, `None` if it comes to none; and for how long what it adds stays now, the least of
-    /// all.
-    pub fn finish(mut self, granted: &Granted) -> (Option<NameChange>, Left) {
+    /// How long what the message adds stays without it.
+    fn standing(&self, named: &[(u16, Box<[u8]>)], now_ms: u64) -> Left {
+        let standing = named.iter().map(|(rtype, rdata)| {
+            let records = self.shown_before.sets.get(rtype).map(|set| &set.records);
+            let record = records.into_iter().flatten().find(|record| record.rdata == *rdata);
+            record.map_or(Left::Ms(0), |record| Left::until(record.ends_ms(), now_ms))
+        });
+        standing.min().unwrap_or(Left::Nothing)
+    }
+
+    /// The change that the message comes to, and how long what it adds would stay without it, `None` if it comes to none; and
+    /// for how long what it adds stays now, the least of all.
+    pub fn finish(mut self, granted: &Granted) -> (Option<(NameChange, Left)>, Left) {
         let named = std::mem::take(&mut self.named);
-        let mut left = Left::Nothing;
+        let (mut left, standing) = (Left::Nothing, self.standing(&named, granted.now_ms));
         for (&rtype, set) in self.records.sets.iter_mut().filter(|(rtype, _)| **rtype != SOA) {
             // The apex keeps its SOA and a NS; a lease would take the last one away.
             let lease_ms = granted.lease_of(rtype).filter(|_| !(self.is_apex && rtype == NS));
@@ -270,6 +280,7 @@ impl NameDraft {
         let cause = if is_visible { Cause::Changed } else { Cause::Renewed };
         let (after, rrsets) = (self.records.dynamic(), self.records.rrsets());
         let NameDraft { name, before, .. } = self;
-        (Some(NameChange { name, cause, before, after, rrsets, is_visible, signed: None }), left)
+        let change = NameChange { name, cause, before, after, rrsets, is_visible, key: None };
+        (Some((change, standing)), left)
     }
 }

@@ -27,8 +27,8 @@ pub(super) use apart::{Apart, Settled, Touched};
 pub(super) struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Names whose ordinary records it changes.
-    pub names: Vec<NameChange>,
-    /// Names of which it tries the ordinary records, and changes none.
+    pub names: Vec<NamePlan>,
+    /// Names, of ordinary records and of members, that it tries and changes nothing at.
     pub unchanged: Vec<Arc<[u8]>>,
     /// How long what the message is about stays, the least of all.
     pub left: Left,
@@ -36,6 +36,13 @@ pub(super) struct Plan {
     pub key_lease_s: Option<u32>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
     pub ignored: Vec<Ignored>,
+}
+
+/// What a message comes to at a name with ordinary records.
+pub(super) struct NamePlan {
+    pub change: NameChange,
+    /// How long what it adds stays without it, the least of all: nothing of it may be there.
+    pub standing: Left,
 }
 
 /// Members that one message may have looked at for deletions of shared names and for members known by their addresses: some

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::floors::NameFloors;
 use super::pending::Pending;
 use super::reply::{ReplyPlan, Signature};
+use super::seconds::Seconds;
 use super::{Ignored, Refusal, RefusalKind};
 use crate::change::Change;
 use crate::membership::{PoolHandle, Roll};
@@ -128,6 +129,7 @@ pub struct Registrar {
     /// What has a change since the last publication: each changes once, then is published, then may change again.
     pending: Pending,
     floors: NameFloors,
+    seconds: Seconds,
     /// What the zone files have overtaken of the stored differences: to be stored, once.
     overtaken: Vec<Change>,
     /// Pools whose changes were taken back since the last publication.
@@ -174,6 +176,7 @@ impl Registrar {
             records_max: limits.records,
             pending: Pending::default(),
             floors: NameFloors::new(limits.records),
+            seconds: Seconds::default(),
             overtaken,
             undone: BTreeSet::new(),
         })

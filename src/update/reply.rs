@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::{Refusal, Request};
 use crate::membership::Signed;
 use crate::query::Transport;
-use crate::wire::tsig::{FUDGE_S, Signer, TsigFailure};
+use crate::wire::tsig::{Signer, TsigFailure};
 use crate::wire::{
     Edns, FLAG_TC, HEADER_LEN, Header, LeaseOption, OptRecord, Rcode, Reply, Rtype, UDP_PAYLOAD_MAX,
     name_in_message, read_record,
@@ -119,13 +119,11 @@ impl ReplyPlan {
         }
     }
 
-    /// When the request was signed, and by what MAC it is known again. A time and a fudge that are far from ours count for no
-    /// more than what RFC 8945 section 10 recommends: no floor may be so high that a key has to wait for hours.
-    pub(super) fn signed(&self, wall_s: u64) -> Option<Signed> {
+    /// When the request was signed, and by what MAC it is known again.
+    pub(super) fn signed(&self) -> Option<Signed> {
         let signer = self.signer()?;
         let mac = signer.request_mac().first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
-        let at_s = signer.time_signed_s().min(wall_s.saturating_add(FUDGE_S.into()));
-        Some(Signed { at_s, fudge_s: signer.fudge_s(), mac })
+        Some(Signed::new(signer.time_signed_s(), signer.fudge_s(), mac))
     }
 
     /// Whether it answers a question, and so waits for no commit: it is true now, and less so later.

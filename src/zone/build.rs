@@ -129,18 +129,17 @@ const SERIALS_RESERVED: u32 = 1_000;
 fn take_soa(records: &mut NameRecords, file_soa: Soa, serial: u32) -> (Soa, u32) {
     let rtype = Rtype::SOA.to_int();
     let is_overtaken = records.remove(rtype, |record| record.term.is_none());
-    if is_overtaken {
-        records.sets.remove(&rtype);
-        records.deleted.retain(|(deleted, _)| *deleted != rtype);
-        return (file_soa, serial);
-    }
     let updated = records.sets.get(&rtype).and_then(|set| {
         let record = set.records.first()?;
         file_soa.updated(set.ttl_s, &record.rdata)
     });
-    updated.map_or((file_soa, serial), |(soa, updated)| {
-        (soa, later(serial, updated.wrapping_add(SERIALS_RESERVED)))
-    })
+    if is_overtaken {
+        records.sets.remove(&rtype);
+        records.deleted.retain(|(deleted, _)| *deleted != rtype);
+    }
+    let Some((soa, updated)) = updated else { return (file_soa, serial) };
+    let serial = later(serial, updated.wrapping_add(SERIALS_RESERVED));
+    (if is_overtaken { file_soa } else { soa }, serial)
 }
 
 /// Where what came of the stored differences is not what is stored.
@@ -149,7 +148,7 @@ fn overtaken(names: &BTreeMap<Box<[u8]>, NameRecords>, dynamics: &Dynamics) -> V
         let after = names.get(name).and_then(NameRecords::dynamic);
         let (name, before) = (name.as_ref().into(), Some(Arc::new(stored.clone())));
         let (cause, rrsets) = (Cause::Changed, Arc::from([]));
-        NameChange { name, cause, before, after, rrsets, is_visible: false, signed: None }
+        NameChange { name, cause, before, after, rrsets, is_visible: false, key: None }
     });
     changes.filter(NameChange::is_durable).collect()
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Node, Rrset};
-use crate::membership::{Cause, Signed};
+use crate::membership::Cause;
 use crate::wire::{Name, Rtype, same_rdata};
 
 /// The `ends_ms` of a record that stays until it is deleted.
@@ -104,8 +104,8 @@ pub struct NameChange {
     pub rrsets: Arc<[Rrset]>,
     /// Whether anything but an end differs: then the zone's serial moves.
     pub is_visible: bool,
-    /// The key that signed it, and when: the floor under which its later changes of ordinary records are replays.
-    pub signed: Option<(Name, Signed)>,
+    /// Whose message it was; `None` if nobody signed it, or if it came by itself.
+    pub key: Option<Name>,
 }
 
 impl NameChange {

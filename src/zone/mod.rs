@@ -40,7 +40,7 @@ pub use contents::Contents;
 pub use dynamic::{Added, Dynamic, NameChange, NameRecords, PERMANENT_MS, Record, RecordSet, Term};
 pub use file::{RRSET_OCTETS_MAX, is_of_signed_zone};
 pub use index::Index;
-pub use names::{is_below, parent, pool_needs};
+pub use names::{is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};
 pub use publish::{Publisher, RotorIds, labels_of};

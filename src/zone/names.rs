@@ -104,12 +104,17 @@ pub fn parent(name: &[u8]) -> &[u8] {
     name.get(label..).unwrap_or_default()
 }
 
+/// Whether records of a type send who asks for a name to another one, or to other servers.
+pub fn leads_elsewhere(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::NS)
+}
+
 /// Whether records of a type, `labels` left of a pool's name, are the pool's own, so that no ordinary record may stand
 /// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`; and whatever leads
 /// elsewhere, at its name or below.
 pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     let is_address = matches!(rtype, Rtype::A | Rtype::AAAA);
-    if matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::NS) {
+    if leads_elsewhere(rtype) {
         return true;
     }
     let mut split = Vec::with_capacity(3);

@@ -118,6 +118,11 @@ impl Publisher {
     /// Whether a registration may make this name a pool: the zone allows it, it is one plain label below the zone, and no
     /// ordinary record stands where the pool or a member would.
     pub fn may_create(&self, pool: &[u8], now_ms: u64) -> bool {
+        self.names.below(pool).nth(BELOW_MAX).is_none() && self.may_restore(pool, now_ms)
+    }
+
+    /// The same for a pool that was made before a restart, however many ordinary names lie below it by now.
+    pub fn may_restore(&self, pool: &[u8], now_ms: u64) -> bool {
         if !self.settings.create_pools || !self.may_be_pool(pool) {
             return false;
         }
@@ -130,8 +135,7 @@ impl Publisher {
             node.is_some_and(|node| node.rrsets.iter().filter(is_live).any(needs))
         };
         let in_the_way = cell.load().rrsets.iter().filter(is_live).any(|rrset| pool_needs(&[], rrset.rtype));
-        let mut below = self.names.below(pool);
-        !in_the_way && !below.by_ref().take(BELOW_MAX).any(|name| is_taken(name)) && below.next().is_none()
+        !in_the_way && !self.names.below(pool).any(|name| is_taken(name))
     }
 
     /// Makes room for a pool that is about to have its first member. Nothing happens to one that is known.

@@ -58,3 +58,59 @@ fn a_deletion_of_nothing_takes_a_grant() {
     }
     assert_eq!(world(grant("web")).accept("delete _x._tcp.web SRV; delete all.web A"), []);
 }
+
+/// Beside a pool, and where one might be made, who is granted a name replaces its ordinary records as every script does, by
+/// deleting and adding, the first time too; and deletes all of the name. What stands there of the pool is not its to delete.
+#[test]
+fn a_grant_of_names_deletes_and_adds_where_pools_have_their_names() {
+    let of_names = Grant { names: vec![NamePattern::new("*")], pools: Vec::new(), ..records_grant() };
+    let mut world = World::with(Setup { grants: vec![of_names.clone()], ..setup() });
+    for name in ["web", "m1.web", "_443._tcp.web", "_443._tcp.www", "5.2", "host.lan", "all.lan"] {
+        for _ in 0..2 {
+            world.accept(&format!("delete {name} MX; add {name} 300 MX 10 mail.pool.example."));
+            assert_holds(&mut world, &format!("{name} MX 10 mail.pool.example."));
+            world.accept(&format!("delete {name} MX 10 mail.pool.example."));
+        }
+        world.accept(&format!("add {name} 300 MX 10 mail.pool.example."));
+        world.accept(&format!("delete {name}"));
+        assert!(world.ask(name, "MX").data().is_empty(), "{name}");
+    }
+    world.accept("delete host.lan CNAME; add host.lan 300 CNAME info");
+    assert_holds(&mut world, "host.lan CNAME info.pool.example.");
+
+    let state = tempfile::tempdir().unwrap();
+    let both = Setup { grants: vec![records_grant()], ..setup() };
+    let mut world = World::stored(both, state.path());
+    world.accept("add m1.web 30 A 10.0.0.1; add _http._tcp.web 30 SRV 0 1 80 m1.web");
+    world.setup.grants = vec![of_names];
+    let mut world = world.crash_and_restart(1_000);
+    for script in [
+        "delete web",
+        "delete web A",
+        "delete m1.web",
+        "delete m1.web A 10.0.0.1",
+        "delete m1.web TXT",
+        "delete _http._tcp.web",
+        "delete _http._tcp.web SRV",
+    ] {
+        let reason = world.refuse(script);
+        assert!(reason.contains("pool web is not granted"), "{script}: {reason}");
+    }
+    assert_holds(&mut world, "web A 10.0.0.1");
+}
+
+/// Attributes alone renew the whole member, and so take a grant for its addresses.
+#[test]
+fn attributes_renew_no_address_that_no_grant_covers() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::stored(setup(), state.path());
+    world.accept("add m1.web 30 A 10.0.0.1");
+    world.setup.grants[0].addresses = vec!["10.9.0.0/16".parse().unwrap()];
+    let mut world = world.crash_and_restart(1_000);
+    for script in ["add m1.web 30 A 10.0.0.1", "add m1.web 30 TXT site=fra"] {
+        let reason = world.refuse(script);
+        assert!(reason.contains("address 10.0.0.1 is not granted"), "{script}: {reason}");
+    }
+    world.advance(30_000);
+    assert_holds(&mut world, "web A NODATA");
+}

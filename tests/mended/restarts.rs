@@ -4,6 +4,7 @@ use rollcall::security::{Grant, GrantedLease};
 use rollcall::store::Store;
 
 use super::random::{script, shown};
+use super::table::assert_holds;
 use super::world::{Setup, World, records_grant};
 use super::{accept_leased, forget_pools, setup};
 
@@ -82,4 +83,17 @@ fn restarts_show_the_same() {
 #[test]
 fn restarts_show_the_same_after_pools_are_forgotten() {
     (0..12).for_each(|seed| a_restart_shows_the_same(seed, true));
+}
+
+/// A pool that a registration made comes back with its members, however many ordinary names were added below it since.
+#[test]
+fn members_of_a_made_pool_with_many_names_below_come_back() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::stored(setup(), state.path());
+    world.accept("add m1.lab 30 A 10.0.0.1");
+    let names: Vec<_> = (0..1_001).map(|n| format!("add _acme-challenge.h{n}.lab 60 TXT a")).collect();
+    names.chunks(200).for_each(|part| _ = world.accept(&part.join("; ")));
+    let mut world = world.crash_and_restart(1_000);
+    assert_holds(&mut world, "lab A 10.0.0.1");
+    world.accept("add m1.lab 30 A 10.0.0.1");
 }

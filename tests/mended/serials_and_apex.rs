@@ -1,6 +1,7 @@
 //! The serial moves for what clients see, and for nothing else; and a zone has a name server, whatever ends.
 
 use hickory_proto::op::ResponseCode;
+use rollcall::zone::is_later;
 
 use super::table::{assert_holds, soa_serial};
 use super::world::{Setup, World};
@@ -63,4 +64,23 @@ fn no_lease_takes_the_last_ns_away() {
     // With another beside it, it may go.
     over.accept("add @ 300 NS ns; delete @ NS info");
     assert_holds(&mut over, "@ NS ns");
+}
+
+/// UPDATE brought a serial by date; then the SOA in the file is edited, and wins. The serial goes on from where it was.
+#[test]
+fn an_edited_soa_does_not_take_the_serial_back() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::stored(setup(), state.path());
+    let soa = "SOA ns.pool.example. hostmaster.pool.example. 2026010100 3600 600 86400 60";
+    world.accept(&format!("add @ 300 {soa}"));
+    let before = soa_serial(&mut world);
+    assert!(before >= 2_026_010_100);
+    world.setup.zone_file = world.setup.zone_file.replace(" 7 3600 ", " 8 7200 ");
+    let mut world = world.crash_and_restart(1_000);
+    let after = soa_serial(&mut world);
+    assert!(is_later(after, before), "from {before} to {after}");
+    assert_holds(
+        &mut world,
+        &format!("@ SOA ns.pool.example. hostmaster.pool.example. {after} 7200 600 86400 2"),
+    );
 }

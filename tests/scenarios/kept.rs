@@ -74,8 +74,11 @@ fn the_same_message_again_is_a_retry_and_another_of_its_second_is_new() {
         [Cause::Changed],
         "signed in the same second"
     );
-    assert_eq!(heartbeat.accepted_by(&mut world), [Cause::Renewed], "the attributes are not of its types");
+    assert_eq!(heartbeat.accepted_by(&mut world), [], "it was before that one");
     assert_holds(&mut world, "m1.web TXT weight=20");
+    world.advance(30_000);
+    assert_holds(&mut world, "web A NODATA");
+    heartbeat.a_replay_to(&mut world);
 }
 
 #[test]
@@ -262,12 +265,23 @@ fn a_crash_leaves_the_floor_of_the_last_stored_change() {
     let (world, heard_s) = heard_twice(&state);
     let mut world = world.crash_and_restart(2_000);
     long_ago(&world, heard_s - 11, M1).a_replay_to(&mut world);
-    long_ago(&world, heard_s - 10, M1).accepted_by(&mut world);
+    // Of what else was taken in the floor's second nobody knows any more.
+    long_ago(&world, heard_s - 10, M1).a_replay_to(&mut world);
+    long_ago(&world, heard_s - 9, M1).accepted_by(&mut world);
     // That was the first in this run, and stored. So is what changes anything.
     long_ago(&world, heard_s + 1, M1_WEIGHS).accepted_by(&mut world);
     let mut world = world.crash_and_restart(2_000);
-    long_ago(&world, heard_s, M1).a_replay_to(&mut world);
-    long_ago(&world, heard_s + 1, M1).accepted_by(&mut world);
+    long_ago(&world, heard_s + 1, M1).a_replay_to(&mut world);
+    long_ago(&world, heard_s + 2, M1).accepted_by(&mut world);
+}
+
+#[test]
+fn a_restart_within_the_second_of_a_message_refuses_no_other_of_it() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::stored(setup(), state.path());
+    now(&world, M1).accepted_by(&mut world);
+    let mut world = world.crash_and_restart(200);
+    assert_eq!(now(&world, M1_WEIGHS).accepted_by(&mut world), [Cause::Changed]);
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn a_key_is_rolled_over_under_one_owner() {
     assert_eq!(by(&world, "new.", "delete m1.web").accepted_by(&mut world), [Cause::Deregistered]);
     let reason = by(&world, "other.", M1).refused_by(&mut world);
     assert!(reason.contains("is kept for fleet for another 30 s"), "{reason}");
+    world.advance(1_000);
     assert_eq!(by(&world, "old.", M1).accepted_by(&mut world), [Cause::Joined]);
 }
 
@@ -134,7 +135,7 @@ fn a_grant_covers_names_pools_addresses_targets_and_sources() {
     let here = || old(|grant| grant.sources = vec!["127.0.0.0/30".parse().unwrap()]);
     let there = || old(|grant| grant.sources = vec!["127.0.1.0/30".parse().unwrap()]);
     judge_all(
-        "add info 60 TXT more",
+        "add info 60 TXT more; add g1.game 30 A 10.0.0.1",
         &[
             (acme(), "add _acme-challenge.www 60 TXT token", ""),
             (acme(), "add _ACME-Challenge.Www 60 TXT token; add @ 60 TXT v=1", ""),
@@ -146,6 +147,8 @@ fn a_grant_covers_names_pools_addresses_targets_and_sources() {
             (web(), "add g1.game 30 A 10.0.0.1", "pool game is not granted"),
             (web(), "delete g1.game", "pool game is not granted"),
             (web(), "delete game A", "pool game is not granted"),
+            (web(), "delete g2.game", ""),
+            (web(), "delete g1.game MX", ""),
             (tenth(), "add m1.web 30 A 10.0.0.3", ""),
             (tenth(), "add m1.web 30 A 10.0.0.4", "address 10.0.0.4 is not granted"),
             (

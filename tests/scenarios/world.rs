@@ -363,7 +363,8 @@ impl World {
         let request = Request { message: octets, source: self.source, transport, received_ms: self.now_ms };
         let clock = Clock { now_ms: self.now_ms, wall_s: self.wall_ms / 1000 };
         let handled = self.registrar.handle(&request, clock);
-        let causes = handled.changes.iter().map(Change::cause).collect();
+        let is_floor = |change: &&Change| matches!(change, Change::Floor(_));
+        let causes = handled.changes.iter().filter(|change| !is_floor(change)).map(Change::cause).collect();
         self.publish(handled.changes);
         let octets = handled.reply.expect("a reply").finish(true, clock.wall_s);
         let reply = Message::from_vec(&octets).expect("a reply that parses");

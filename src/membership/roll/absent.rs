@@ -53,13 +53,7 @@ impl Roll {
 
     /// What is left of a member that goes now.
     pub(super) fn absence_of(&self, entry: &Entry, leaving: Leaving, now_ms: u64) -> Absence {
-        let held = self.leases.floor(entry.lease);
-        let floor = match (higher(held, leaving.signed), held) {
-            // It left in the second in which it was last heard: that message must not bring it back, and the one that it
-            // left by does nothing if it comes again.
-            (Some(floor), Some(held)) if floor.at_s == held.at_s => Some(Signed { mac: held.mac, ..floor }),
-            (floor, _) => floor,
-        };
+        let floor = higher(self.leases.floor(entry.lease), leaving.signed);
         Absence {
             owner: entry.member.owner.clone(),
             name_ends_ms: leaving.name_ends_ms,

@@ -38,7 +38,7 @@ fn floor_s(roll: &Roll, now_ms: u64) -> u64 {
 }
 
 fn signed(at_s: u64) -> Signed {
-    Signed { at_s, fudge_s: 300, mac: 0 }
+    Signed::new(at_s, 300, 0)
 }
 
 /// Leaves unsigned, and the name is free at once.

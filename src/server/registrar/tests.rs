@@ -52,7 +52,10 @@ impl Commit for FakeStore {
                     disk.take_name(change);
                     continue;
                 }
-                Change::Floor(_) => continue,
+                Change::Floor(raised) => {
+                    disk.key_floor = raised.floor.map(|floor| floor.at_s);
+                    continue;
+                }
             };
             disk.floors.insert(change.name.to_vec(), change.floor.1.map(|floor| floor.at_s));
             match &change.after {
@@ -76,7 +79,6 @@ impl Disk {
             Some(_) => _ = self.names.insert(change.name.to_vec(), rdata.collect()),
             None => _ = self.names.remove(change.name.as_ref()),
         }
-        self.key_floor = change.signed.as_ref().map(|(_, floor)| floor.at_s).or(self.key_floor);
     }
 }
 
@@ -311,7 +313,7 @@ fn a_stop_stores_the_floors_that_rose_since_they_were_stored() {
     assert_eq!(counters.to_json()["store"]["commits"], 1, "nothing to write");
     // What a heartbeat does that only renews; m1 has the first slot.
     let lease = LeaseRef { slot: 0, generation: 1 };
-    desk.registrar.published().leases().raise(lease, Signed { at_s: 1_800_000_000, fudge_s: 300, mac: 0 });
+    desk.registrar.published().leases().raise(lease, Signed::new(1_800_000_000, 300, 0));
     store.fill(true);
     desk.stop(4_000);
     store.fill(false);

@@ -9,7 +9,12 @@ const DAY_MS: u64 = 86_400_000;
 const WALL_S: u64 = WALL_MS / 1000;
 
 fn signed(at_s: u64) -> Signed {
-    Signed { at_s, fudge_s: 300, mac: 0 }
+    sealed(at_s, 300)
+}
+
+/// As the store gives it back: what else was taken in its second is not known.
+fn sealed(at_s: u64, fudge_s: u16) -> Signed {
+    Signed { is_sealed: true, ..Signed::new(at_s, fudge_s, 0) }
 }
 
 /// Left when the process was 1,000 ms old, with its name kept until then on the monotonic clock.
@@ -193,7 +198,7 @@ fn a_clock_that_was_set_back_gives_what_was_left_once_more_and_that_once() {
     let (mut store, _) = open(state.path(), WALL_MS);
     let fortnight_ms = u64::from(KEY_LEASE_MS_MAX);
     let gone = [
-        left("long", 1_000 + fortnight_ms, Some(Signed { at_s: WALL_S, fudge_s: u16::MAX, mac: 0 })),
+        left("long", 1_000 + fortnight_ms, Some(sealed(WALL_S, u16::MAX))),
         left("short", 61_000, Some(signed(WALL_S))),
     ];
     store.commit(&gone, &[], LATER).unwrap();
@@ -203,7 +208,7 @@ fn a_clock_that_was_set_back_gives_what_was_left_once_more_and_that_once() {
     let back_ms = WALL_MS - 365 * DAY_MS;
     let (store, loaded) = open(state.path(), back_ms);
     // This clock believes nothing that was signed a year ahead: what is signed from now on is no replay.
-    let now = |fudge_s| Some(Signed { at_s: back_ms / 1000, fudge_s, mac: 0 });
+    let now = |fudge_s| Some(sealed(back_ms / 1000, fudge_s));
     assert_eq!(
         absent(&loaded),
         [

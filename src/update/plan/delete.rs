@@ -2,32 +2,59 @@
 //! goes where the sender is granted it.
 
 use super::{Drafts, may_create};
+use crate::membership::Member;
 use crate::update::Refusal;
-use crate::update::draft::Srv;
+use crate::update::draft::{Draft, Srv};
 use crate::update::names::{Target, potential};
 use crate::update::ordinary::NameDraft;
 use crate::wire::{Rtype, WireError, address_in};
-use crate::zone::pool_needs;
+use crate::zone::{leads_elsewhere, pool_needs};
 
 impl<'a> Drafts<'a> {
-    /// The same for a deletion. Where a pool has its names, ordinary records are looked at only if there are any: whoever
-    /// takes a member away need not be granted names that have nothing to do with it.
-    pub(super) fn name_to_delete(&mut self, target: &Target, name: &[u8]) -> Option<&mut NameDraft> {
+    /// The ordinary records of a name, for a deletion of some of a type. Where a pool has its names and none of them stands,
+    /// they are nothing to who is not granted them: whoever takes a member away need not be granted names that have nothing
+    /// to do with it.
+    fn name_to_delete(&mut self, target: &Target, name: &[u8], rtype: Rtype) -> Option<&mut NameDraft> {
         let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
-        let is_drafted = self.names.contains_key(name);
-        if is_pools && !is_drafted && NameDraft::of(self.publisher, name, self.terms.now_ms).is_empty() {
+        let is_known = self.names.contains_key(name)
+            || !NameDraft::of(self.publisher, name, self.terms.now_ms).is_empty();
+        if is_pools && !is_known && self.may_change(name, &[rtype], &[]).is_err() {
             return None;
         }
         Some(self.name(name))
     }
 
+    /// Whether a deletion where a pool has its names can be about ordinary records alone: the sender is granted those, and
+    /// not the pool, and nobody of the pool stands at the name.
+    fn is_of_name_alone(&mut self, target: &Target, name: &[u8], types: &[Rtype]) -> Result<bool, Refusal> {
+        let Some(pool) = target.pool() else { return Ok(true) };
+        if self.grant(&self.pool_text(pool), &[]).is_ok() || self.may_change(name, types, &[]).is_err() {
+            return Ok(false);
+        }
+        Ok(match target {
+            Target::Member(pool, member) => {
+                let is_drafted = self.drafts.get(pool).is_some_and(|drafts| drafts.contains_key(member));
+                !is_drafted && Draft::of(self.roll, pool, member, self.terms.now_ms).before.is_none()
+            }
+            Target::Pool(pool) => self.look(pool, |_, _| true, 1)?.is_empty(),
+            Target::Service(pool, service) => {
+                let offers =
+                    |_: &Self, member: &Member| member.services.iter().any(|held| held.service == *service);
+                self.look(pool, offers, 1)?.is_empty()
+            }
+            Target::InPool(_) | Target::Elsewhere => true,
+        })
+    }
+
     /// Deletes an RRset. What several members share loses the sender's part only.
     pub(super) fn delete_rrset(&mut self, target: Target, name: &[u8], rtype: Rtype) -> Result<(), Refusal> {
         let labels = target.pool().and_then(|pool| name.strip_suffix(pool.as_ref()));
-        if labels.is_some_and(|labels| pool_needs(labels, rtype)) {
+        // Nothing that leads elsewhere stands at or below a pool.
+        let is_pools = |labels| pool_needs(labels, rtype) && !leads_elsewhere(rtype);
+        if labels.is_some_and(is_pools) && !self.is_of_name_alone(&target, name, &[rtype])? {
             return self.delete_membership(target, Some(rtype));
         }
-        if let Some(draft) = self.name_to_delete(&target, name) {
+        if let Some(draft) = self.name_to_delete(&target, name, rtype) {
             draft.delete_rrset(rtype);
             return Ok(());
         }
@@ -41,11 +68,12 @@ impl<'a> Drafts<'a> {
             Some(draft) => draft.deletable(),
             None => NameDraft::of(self.publisher, name, self.terms.now_ms).deletable(),
         };
+        let is_alone = self.is_of_name_alone(&target, name, &standing)?;
         let may_change = !standing.is_empty() && self.may_change(name, &standing, &[]).is_ok();
-        if !is_pools || may_change {
+        if !is_pools || is_alone || may_change {
             self.name(name).delete_name();
         }
-        self.delete_membership(target, None)
+        if is_alone { Ok(()) } else { self.delete_membership(target, None) }
     }
 
     /// Deletes what membership shows at a name, of one type or of all.
@@ -92,6 +120,7 @@ impl<'a> Drafts<'a> {
         rtype: Rtype,
         rdata: &[u8],
     ) -> Result<(), Refusal> {
+        let target = if self.is_of_name_alone(&target, name, &[rtype])? { Target::Elsewhere } else { target };
         match (target, rtype) {
             (Target::Member(pool, member), Rtype::A | Rtype::AAAA) => {
                 self.draft(pool, member).delete_address(address_in(rdata));
@@ -118,7 +147,7 @@ impl<'a> Drafts<'a> {
                 }
             }
             (target, _) => {
-                if let Some(draft) = self.name_to_delete(&target, name) {
+                if let Some(draft) = self.name_to_delete(&target, name, rtype) {
                     draft.delete_record(rtype, rdata);
                 } else {
                     self.delete_nothing(target)?;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Drafts, Plan, Terms};
+use super::{Drafts, NamePlan, Plan, Terms};
 use crate::membership::{KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, LeaseRules, MemberName, PoolHandle};
 use crate::security::{Asked, Grant, GrantedLease, Place};
 use crate::update::draft::{Draft, Ignored, Registration, Verdict, ips};
 use crate::update::left::Left;
-use crate::update::names::{target_of, target_text};
+use crate::update::names::{own_name, target_of, target_text};
 use crate::update::ordinary::{Granted, NameDraft};
 use crate::update::{Refusal, svcb};
 use crate::wire::{Rtype, name_text};
@@ -60,7 +60,7 @@ impl<'a> Drafts<'a> {
             let grant = self.may_draft(&name, &draft)?;
             let (change, left) = draft.finish(&self.granted(grant));
             match change {
-                Some(change) => plan.names.push(change),
+                Some((change, standing)) => plan.names.push(NamePlan { change, standing }),
                 None => plan.unchanged.push(name.into()),
             }
             plan.left = plan.left.min(left);
@@ -98,7 +98,9 @@ impl<'a> Drafts<'a> {
             let text = self.pool_text(&pool);
             for (name, draft) in drafts {
                 let before = draft.before.as_ref().map(|(before, ends_ms)| before.ends_ms(*ends_ms));
+                let own_name = own_name(&pool, &name);
                 let verdict = self.judge(&pool, &text, name, draft, &mut plan.ignored)?;
+                plan.unchanged.extend(verdict.is_none().then_some(own_name));
                 let ends_ms = match &verdict {
                     None => before,
                     Some(verdict) => verdict.keep.as_ref().map(|(member, ends_ms)| member.ends_ms(*ends_ms)),
@@ -133,8 +135,10 @@ impl<'a> Drafts<'a> {
                 absence.map(|absence| (absence.owner.clone(), Some(absence.name_ends_ms)))
             }
         };
-        if let Some((holder, kept_until_ms)) = held_by.filter(|(holder, _)| *holder != owner && !grant.admin)
-        {
+        let others = held_by.filter(|(holder, _)| *holder != owner);
+        // Who takes a free name is its owner from then on.
+        let is_by_admin = others.as_ref().is_some_and(|(_, kept_until_ms)| kept_until_ms.is_none());
+        if let Some((holder, kept_until_ms)) = others.filter(|_| !grant.admin) {
             let pool = pool.as_ref().into();
             return Err(match kept_until_ms {
                 None => Refusal::NotOwner { pool, name, owner: holder },
@@ -150,7 +154,7 @@ impl<'a> Drafts<'a> {
             lease_ms => lease_ms,
         });
         let is_asked = self.terms.wish.is_some();
-        let registration = Registration { owner, lease_ms, key_lease_ms, is_asked, run, now_ms };
+        let registration = Registration { owner, is_by_admin, lease_ms, key_lease_ms, is_asked, run, now_ms };
         draft.judge(PoolHandle::clone(pool), name, &registration, ignored)
     }
 
@@ -193,7 +197,11 @@ impl<'a> Drafts<'a> {
         };
         let stands_at: Vec<IpAddr> = stands_at.into_iter().chain(draft.hints()).collect();
         let hinted = draft.named_bindings.iter().flat_map(|(_, rdata)| svcb::hints(rdata));
-        let named: Vec<IpAddr> = draft.named_addresses.iter().copied().chain(hinted).collect();
+        let mut named: Vec<IpAddr> = draft.named_addresses.iter().copied().chain(hinted).collect();
+        let is_to_go = self.terms.wish.is_some_and(|wish| wish.lease_s == 0);
+        if draft.renews_all() && !is_to_go {
+            named.clone_from(&stands_at);
+        }
         let targets: Vec<String> = target_of(name).map(target_text).into_iter().collect();
         let types: Vec<Rtype> = draft.named_types.iter().copied().collect();
         let asked =

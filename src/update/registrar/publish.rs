@@ -62,7 +62,7 @@ impl Registrar {
                 // The views are in place: the leases of those who left may end, and their slots be used again.
                 Change::Member(change) => self.roll.release(change),
                 Change::Name(change) => self.publish_name(change, now_ms)?,
-                Change::Floor(_) => {}
+                Change::Floor(raised) => self.floors.publish(raised, now_ms),
             }
         }
         Ok(())
@@ -76,9 +76,6 @@ impl Registrar {
 
     pub(super) fn publish_name(&mut self, change: &NameChange, now_ms: u64) -> Result<(), WireError> {
         self.records = self.records.saturating_add_signed(change.growth());
-        if let Some((key, signed)) = &change.signed {
-            self.floors.raise(key, &change.name, *signed, now_ms, change.is_durable());
-        }
         let at = self.zone_of(&change.name);
         let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
         if publisher.publish_name(change)? {

@@ -17,7 +17,7 @@ impl Registrar {
         let at = self.zone_of(pool)?;
         let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
         let (publisher, _) = self.zones.get_mut(at)?;
-        if publisher.pool(pool).is_none() && (!publisher.may_create(pool, now_ms) || known >= self.pools_max)
+        if publisher.pool(pool).is_none() && (!publisher.may_restore(pool, now_ms) || known >= self.pools_max)
         {
             return None;
         }

@@ -12,7 +12,7 @@ use crate::update::plan::{Drafts, Plan, Terms};
 use crate::update::reply::ReplyPlan;
 use crate::update::{Ignored, Refusal, prerequisites};
 use crate::wire::Class;
-use crate::zone::{NameChange, Publisher};
+use crate::zone::Publisher;
 
 impl Registrar {
     /// RFC 2136 section 3, in its order; but that who may do nothing at all here is told so first, and learns nothing of
@@ -26,6 +26,7 @@ impl Registrar {
         handled: &mut Handled,
     ) -> Result<(), Refusal> {
         let message = request.message;
+        let signed = Registrar::signed(plan, clock)?;
         let outline = Outline::read(message, &plan.header)?;
         if let Some(version) = outline.edns.as_ref().map(|edns| edns.version).filter(|&version| version != 0)
         {
@@ -70,7 +71,6 @@ impl Registrar {
             }
             finished => finished?,
         };
-        let signed = plan.signed(clock.wall_s);
         self.check_replay(&mut change, sent, signed, plan, clock)?;
         if let Err(refusal) = self.check_limits(at, &change) {
             // What counts may be about to be taken back.
@@ -80,18 +80,15 @@ impl Registrar {
         if let Some(asked) = wish {
             plan.grant(asked, &change);
         }
-        self.raise_unchanged(&change.unchanged, sent, signed, request.received_ms);
-        handled.changes.extend(self.carry_out(
-            at,
-            change,
-            signed,
-            request.received_ms,
-            &mut handled.ignored,
-        )?);
-        if let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) {
+        let now_ms = request.received_ms;
+        self.raise_unchanged(&change.unchanged, sent, signed, clock);
+        let raised = self.raised(&change, sent, signed, now_ms);
+        handled.changes.extend(self.carry_out(at, change, signed, now_ms, &mut handled.ignored)?);
+        handled.changes.extend(raised);
+        if let Sender::Key(key) = &sent.sender {
             for change in &mut handled.changes {
                 if let Change::Name(change) = change {
-                    change.signed = Some((key.name().clone(), signed));
+                    change.key = Some(key.name().clone());
                 }
             }
         }
@@ -122,7 +119,7 @@ impl Registrar {
             let text = "pools; raise `limits.pools` in rollcall.toml";
             return Err(full(format!("the server holds its limit of {most} {text}")));
         }
-        let growth: isize = plan.names.iter().map(NameChange::growth).sum();
+        let growth: isize = plan.names.iter().map(|name| name.change.growth()).sum();
         let records = self.records.saturating_add_signed(self.pending.growth()).saturating_add_signed(growth);
         if growth > 0 && records > self.records_max {
             let most = self.records_max;
@@ -143,7 +140,8 @@ impl Registrar {
     ) -> Result<Vec<Change>, Refusal> {
         ignored.extend(plan.ignored);
         let mut changes = Vec::new();
-        for Verdict { pool, name, keep, key_lease_ms } in plan.verdicts {
+        for Verdict { pool, name, keep, key_lease_ms, is_by_admin } in plan.verdicts {
+            let signed = signed.filter(|_| !is_by_admin);
             changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
             let held_until_ms = || self.roll.find(&pool, &name).map_or(0, |entry| entry.name_ends_ms);
             let name_ends_ms =
@@ -163,7 +161,7 @@ impl Registrar {
                 }
             }
         }
-        changes.extend(plan.names.into_iter().map(Change::Name));
+        changes.extend(plan.names.into_iter().map(|name| Change::Name(name.change)));
         Ok(changes)
     }
 }

@@ -55,6 +55,18 @@ pub enum TsigFailure {
         /// Our time, seconds since 1970.
         server_s: u64,
     },
+    /// Rightly signed, and within its fudge, but further ahead of our clock than the caller takes: see
+    /// [`TsigFailure::too_far_ahead`].
+    #[error("BADTIME: key {}: signed at {client_s}, {} s ahead of our clock; an UPDATE may be {FUDGE_S} s ahead, whatever its \
+        fudge: set the client's clock", signer.key(), client_s.saturating_sub(*server_s))]
+    TooFarAhead {
+        /// Signs the error reply.
+        signer: Signer,
+        /// The client's Time Signed, seconds since 1970.
+        client_s: u64,
+        /// Our time, seconds since 1970.
+        server_s: u64,
+    },
     /// Rightly signed and in time, but before the newest message that was accepted, so it may be an old one that somebody
     /// sends again (RFC 8945 section 5.2.3). What it is held against is the caller's: see [`TsigFailure::replayed`].
     #[error("BADTIME: key {}: signed at {client_s}, {} s before the newest message accepted: a replay, or a clock set \
@@ -86,6 +98,12 @@ impl TsigFailure {
         TsigFailure::Replayed { signer, client_s, newest_s, server_s: now_s }
     }
 
+    /// The failure of a request that verified, but was signed too far ahead of `now_s` for what it asks.
+    pub fn too_far_ahead(signer: Signer, now_s: u64) -> Self {
+        let client_s = signer.time_signed_s();
+        TsigFailure::TooFarAhead { signer, client_s, server_s: now_s }
+    }
+
     /// The RCODE of the error reply.
     pub fn rcode(&self) -> Rcode {
         match self {
@@ -102,9 +120,9 @@ impl TsigFailure {
             TsigFailure::OtherAlgorithm { key, algorithm } => unsigned(key.name(), algorithm.len()),
             TsigFailure::MacLength { .. } => 0,
             TsigFailure::BadSig { key } => unsigned(key.name(), key.algorithm().wire().len()),
-            TsigFailure::BadTime { signer, .. } | TsigFailure::Replayed { signer, .. } => {
-                signer.tsig_len() + time_octets(0).len()
-            }
+            TsigFailure::BadTime { signer, .. }
+            | TsigFailure::TooFarAhead { signer, .. }
+            | TsigFailure::Replayed { signer, .. } => signer.tsig_len() + time_octets(0).len(),
             TsigFailure::BadTrunc { signer, .. } => signer.tsig_len(),
         }
     }
@@ -126,6 +144,7 @@ impl TsigFailure {
             }
             // The client's own time, so that its clock does not make it refuse this reply too (section 5.2.3).
             TsigFailure::BadTime { signer, client_s, server_s }
+            | TsigFailure::TooFarAhead { signer, client_s, server_s }
             | TsigFailure::Replayed { signer, client_s, server_s, .. } => {
                 signer.sign_error(reply, *client_s, TsigRcode::BADTIME, &time_octets(*server_s));
             }

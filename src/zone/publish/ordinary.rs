@@ -225,15 +225,7 @@ impl Publisher {
                 let (mut records, before) = self.records(&name);
                 records.remove_ended(now_ms);
                 let (after, rrsets) = (records.dynamic(), records.rrsets());
-                NameChange {
-                    name,
-                    cause: Cause::Lapsed,
-                    before,
-                    after,
-                    rrsets,
-                    is_visible: true,
-                    signed: None,
-                }
+                NameChange { name, cause: Cause::Lapsed, before, after, rrsets, is_visible: true, key: None }
             })
             .collect()
     }
