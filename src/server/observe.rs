@@ -297,7 +297,7 @@ impl Observer {
     fn log_name(change: &NameChange, is_quiet: bool) {
         let (cause, name) = (change.cause.as_str(), name_text(&change.name));
         let key = change.key.as_ref().map_or("none".to_owned(), |key| name_text(key.as_slice()));
-        let types: Vec<_> = change.rrsets.iter().map(|rrset| rrset.rtype.to_string()).collect();
+        let types: Vec<_> = change.types().into_iter().map(|rtype| rtype.to_string()).collect();
         let types = types.join(",");
         if is_quiet {
             debug!(name, key, types, "records {cause}");

@@ -89,6 +89,14 @@ impl Dynamic {
     }
 }
 
+/// One thing by which a name differs from the file.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Added(Box<[u8]>, u64),
+    Deleted(Box<[u8]>),
+    Ttl(u32),
+}
+
 /// What happened to the ordinary records of one name.
 #[derive(Debug, Clone)]
 pub struct NameChange {
@@ -121,6 +129,21 @@ impl NameChange {
     /// The change that takes this one back, for a store that may or may not have it.
     pub fn reversed(&self) -> NameChange {
         NameChange { before: self.after.clone(), after: self.before.clone(), ..self.clone() }
+    }
+
+    /// The types of which a record came, went or was renewed, or the TTL moved.
+    pub fn types(&self) -> BTreeSet<Rtype> {
+        let of = |dynamic: &Option<Arc<Dynamic>>| -> BTreeSet<(u16, Part)> {
+            let Some(dynamic) = dynamic else { return BTreeSet::new() };
+            let added = dynamic.added.iter();
+            let added =
+                added.map(|added| (added.rtype, Part::Added(added.rdata.clone(), added.term.ends_ms)));
+            let deleted = dynamic.deleted.iter().map(|(rtype, rdata)| (*rtype, Part::Deleted(rdata.clone())));
+            let ttls = dynamic.ttls.iter().map(|(rtype, ttl_s)| (*rtype, Part::Ttl(*ttl_s)));
+            added.chain(deleted).chain(ttls).collect()
+        };
+        let (before, after) = (of(&self.before), of(&self.after));
+        before.symmetric_difference(&after).map(|(rtype, _)| Rtype::from_int(*rtype)).collect()
     }
 
     /// Records that it adds to what the server holds, less those that it takes away.
@@ -296,5 +319,40 @@ impl NameRecords {
             .collect::<Vec<_>>()
         };
         shown(self) == shown(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(before: &[(u16, u64)], after: &[(u16, u64)]) -> NameChange {
+        let dynamic = |records: &[(u16, u64)]| {
+            let added = records.iter().map(|&(rtype, ends_ms)| {
+                let term = Term { lease_ms: None, heard_run: 0, ends_ms };
+                Added { rtype, rdata: [1].into(), term }
+            });
+            let dynamic = Dynamic { added: added.collect(), ..Dynamic::default() };
+            (!records.is_empty()).then(|| Arc::new(dynamic))
+        };
+        NameChange {
+            name: b"\x01a\x00"[..].into(),
+            cause: Cause::Changed,
+            before: dynamic(before),
+            after: dynamic(after),
+            rrsets: Arc::from([]),
+            is_visible: true,
+            key: None,
+        }
+    }
+
+    #[test]
+    fn a_change_is_of_the_types_that_differ() {
+        let types = |before: &[(u16, u64)], after: &[(u16, u64)]| {
+            change(before, after).types().into_iter().map(Rtype::to_int).collect::<Vec<_>>()
+        };
+        assert_eq!(types(&[(16, 5), (1, 5)], &[(16, 5), (15, 5)]), [1, 15]);
+        assert_eq!(types(&[(16, 5), (1, 5)], &[]), [1, 16], "all went");
+        assert_eq!(types(&[(16, 5), (1, 5)], &[(16, 9), (1, 5)]), [16], "renewed");
     }
 }
