@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod keygen;
 mod nsupdate_script;
+mod reload;
 mod serve;
 
 use std::net::{IpAddr, SocketAddr};

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::bounded;
 use tracing::{debug, info, warn};
 
 use super::ServeArgs;
+use super::reload::Served;
 use crate::change::Change;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Reader};
 use crate::security::Cookies;
 use crate::server::{self, Desk, Listeners, ServeError, Settings, clock};
 use crate::store::{Loaded, Store, StoreError};
@@ -35,7 +37,7 @@ pub enum ServeFailure {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
-    let config = config::load(args.config.as_deref(), args.overrides())?;
+    let (reader, config) = Reader::start(args.config.as_deref(), args.overrides())?;
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -47,7 +49,10 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     // The serials that this run begins with are on disk before anybody hears them.
     store.commit(&registrar.overtaken(), &registrar.serials(), clock::moment())?;
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
-    Ok(server::run(&settings, listeners, zones, Desk { registrar, store, restored })?)
+    // One waiting word is as good as several.
+    let (moved, moves) = bounded(1);
+    let files = Served::new(reader, registrar.published().hasher().clone(), moved);
+    Ok(server::run(&settings, listeners, zones, Desk { registrar, store, restored }, files, moves)?)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -93,6 +98,8 @@ fn registrar(
     debug!(names = dynamics.len(), "names with records by UPDATE");
     let setup = Setup { zones, dynamics, keyring: config.keyring, cookies, limits, run: loaded.run };
     let mut registrar = Registrar::new(setup, now_ms, fastrand::u64(..))?;
+    // A zone that is not there now may come back while the server runs.
+    loaded.serials.iter().for_each(|(apex, serial)| registrar.restore_serial(apex, *serial));
 
     let mut restored: Vec<Change> = Vec::with_capacity(loaded.members.len());
     let mut not_restored = 0_usize;

@@ -9,6 +9,14 @@ use super::*;
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
 
+fn load_with(
+    config_file: Option<&Path>,
+    overrides: Overrides,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Config, ConfigError> {
+    Ok(Reader::start_with(config_file, overrides, environment)?.1)
+}
+
 const KEY: &str = "[[key]]\nname = 'web'\nsecret = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='\n";
 const ZONE: &str = "@ 60 SOA ns hostmaster 42 1200 180 1209600 2\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
 

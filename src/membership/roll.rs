@@ -133,6 +133,11 @@ impl Roll {
         self.pools.get(pool)?.get(name)
     }
 
+    /// The pools that have members.
+    pub fn pools(&self) -> impl Iterator<Item = &PoolHandle> {
+        self.pools.keys()
+    }
+
     /// A pool's members in name order.
     pub fn members(&self, pool: &[u8]) -> impl Iterator<Item = (&MemberName, &Entry)> {
         self.pools.get(pool).into_iter().flatten()

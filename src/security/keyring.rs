@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::wire::{Name, name_text, tsig};
 
 /// TSIG keys by name, compared without regard to case (RFC 8945 section 4.2).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Keyring(HashMap<Name, Arc<tsig::Key>>);
 
 /// Two keys with one name: a server could not tell which of them signed.

@@ -4,6 +4,7 @@
 //!  udp     one thread a socket     questions, in batches ------> query
 //!  tcp     two tokio threads       questions ------------------> query
 //!     '--- bounded queue --------> registrar, one thread ------> update, store
+//!  reload  one thread              reads the files again -------> registrar
 //!  main thread                     waits for signals
 //! ```
 //!
@@ -16,6 +17,7 @@ mod limiter;
 mod mmsg;
 mod observe;
 mod registrar;
+mod reload;
 mod secret;
 mod tcp;
 #[cfg(test)]
@@ -29,7 +31,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -42,12 +44,13 @@ use crate::update::Registrar;
 use crate::zone::ZoneSet;
 use bind::{Bound, bind};
 use observe::Observer;
-use registrar::{GroupCommit, Job};
+use registrar::{GroupCommit, Task};
 use udp::Worker;
 
 pub use bind::ServeError;
 pub use observe::Counters;
 pub use registrar::Commit;
+pub use reload::{Files, Read};
 pub use secret::cookies;
 
 /// Threads for TCP: one that composes a large answer does not hold up the connections of the other.
@@ -79,7 +82,7 @@ pub struct Settings {
 /// What workers and connections answer from, hand over to, and count into.
 struct Shared {
     zones: Arc<ArcSwap<ZoneSet>>,
-    jobs: Sender<Job>,
+    tasks: Sender<Task>,
     counters: Arc<Counters>,
     cookies: Arc<Cookies>,
     stopping: AtomicBool,
@@ -116,6 +119,9 @@ struct Running {
     workers: Vec<JoinHandle<()>>,
     registrar: JoinHandle<()>,
     ended: mpsc::Receiver<String>,
+    alarm: mpsc::Sender<String>,
+    /// Asks for the files to be read again, once somebody reads them.
+    reload: Option<Sender<()>>,
 }
 
 /// Sockets that are bound and not yet served. Bound before the store is opened: a server that cannot be heard must not
@@ -139,14 +145,17 @@ pub struct Desk<S> {
     pub restored: Vec<Change>,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, and what `files` say from time to time: when they move, and at each SIGHUP.
 pub fn run<S: Commit + Send + 'static>(
     settings: &Settings,
     listeners: Listeners,
     zones: Arc<ArcSwap<ZoneSet>>,
     desk: Desk<S>,
+    files: impl Files,
+    moved: Receiver<()>,
 ) -> Result<(), ServeError> {
     let mut server = Server::start(settings, listeners, zones, desk)?;
+    server.follow(files, moved)?;
     server.wait_for_signal()?;
     server.stop();
     Ok(())
@@ -161,7 +170,7 @@ impl Server {
         Desk { registrar, store, restored }: Desk<S>,
     ) -> Result<Self, ServeError> {
         let counters = Arc::new(Counters::new(settings.workers * settings.listen.len()));
-        let (queue, jobs) = bounded(settings.update_queue);
+        let (queue, tasks) = bounded(settings.update_queue);
         let (alarm, ended) = mpsc::channel(1);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(TCP_THREADS)
@@ -172,14 +181,14 @@ impl Server {
         let cookies = Arc::clone(registrar.cookies());
         runtime.spawn(secret::roll_over(Arc::clone(&cookies), secret::SECRET_LIFE));
         let observer = Observer::new(Arc::clone(&counters));
-        let desk = GroupCommit::new(registrar, store, observer, &restored);
-        let registrar = spawn("registrar".to_owned(), alarm.clone(), move || desk.run(&jobs))?;
+        let desk = GroupCommit::new(registrar, Arc::clone(&zones), store, observer, &restored);
+        let registrar = spawn("registrar".to_owned(), alarm.clone(), move || desk.run(&tasks))?;
         // A semaphore counts in u32; more connections than that no machine has.
         let connections_max = u32::try_from(settings.tcp_connections).unwrap_or(u32::MAX);
         let connections_max = connections_max.min(Semaphore::MAX_PERMITS as u32);
         let shared = Shared {
             zones,
-            jobs: queue,
+            tasks: queue,
             counters: Arc::clone(&counters),
             cookies,
             stopping: AtomicBool::new(false),
@@ -194,6 +203,8 @@ impl Server {
             workers: Vec::new(),
             registrar,
             ended,
+            alarm: alarm.clone(),
+            reload: None,
         };
         let addresses = bound.iter().map(|bound| bound.address).collect();
         let started = running.listen(bound, settings, &alarm);
@@ -212,20 +223,42 @@ impl Server {
         &self.counters
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a thread to fail; logs the counters at each SIGUSR1.
+    /// Serves what the files say, whenever `moved` tells that they may have changed, or [`Server::reload`] is called.
+    pub fn follow(&mut self, files: impl Files, moved: Receiver<()>) -> Result<(), ServeError> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        // One waiting request is as good as several.
+        let (reload, asked) = bounded(1);
+        running.reload = Some(reload);
+        let shared = Arc::downgrade(&running.shared);
+        // Not waited for at a stop: it may be in the middle of a large file, and holds nothing.
+        spawn("reload".to_owned(), running.alarm.clone(), move || {
+            reload::run(files, &asked, &moved, &shared);
+        })?;
+        Ok(())
+    }
+
+    /// Has the files read again.
+    pub fn reload(&self) {
+        ask(self.running.as_ref().and_then(|running| running.reload.as_ref()));
+    }
+
+    /// Waits for SIGTERM or SIGINT, or for a thread to fail; has the files read again at each SIGHUP, and logs the counters at
+    /// each SIGUSR1.
     pub fn wait_for_signal(&mut self) -> Result<(), ServeError> {
-        let Some(Running { runtime, ended, .. }) = &mut self.running else { return Ok(()) };
+        let Some(Running { runtime, ended, reload, .. }) = &mut self.running else { return Ok(()) };
         let counters = &self.counters;
         runtime.block_on(async {
             let listen =
                 |kind| signal(kind).map_err(|source| ServeError::Start { what: "a signal handler", source });
             let mut terminate = listen(SignalKind::terminate())?;
             let mut interrupt = listen(SignalKind::interrupt())?;
+            let mut hang_up = listen(SignalKind::hangup())?;
             let mut report = listen(SignalKind::user_defined1())?;
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
+                    _ = hang_up.recv() => ask(reload.as_ref()),
                     _ = report.recv() => counters.log(),
                     Some(thread) = ended.recv() => return Err(ServeError::Ended { thread }),
                 }
@@ -241,6 +274,7 @@ impl Server {
 
     fn halt(&mut self) {
         let Some(running) = self.running.take() else { return };
+        drop(running.reload);
         running.shared.stopping.store(true, Ordering::Relaxed);
         running.stopping.send_replace(true);
         running.workers.into_iter().for_each(join);
@@ -253,6 +287,13 @@ impl Server {
         drop(running.shared);
         join(running.registrar);
         self.counters.log();
+    }
+}
+
+fn ask(reload: Option<&Sender<()>>) {
+    if let Some(reload) = reload {
+        // Full means that somebody has just asked.
+        _ = reload.try_send(());
     }
 }
 

@@ -15,7 +15,7 @@ use super::limiter::{Limiter, SourceLimiter};
 use crate::change::Change;
 use crate::membership::{Cause, Change as MemberChange};
 use crate::query::Answered;
-use crate::update::{Handled, RefusalKind, member_text};
+use crate::update::{Handled, RefusalKind, Reloaded, member_text};
 use crate::wire::name_text;
 use crate::zone::NameChange;
 
@@ -143,6 +143,10 @@ pub struct Counters {
     commits: AtomicU64,
     commit_failures: AtomicU64,
     replies_lost: AtomicU64,
+    /// Times that other zones, grants or keys took the place of those before.
+    pub reloads: AtomicU64,
+    /// Files and zones that were not good when they were read again.
+    pub reload_errors: AtomicU64,
 }
 
 const CAUSES: [Cause; 8] = [
@@ -159,6 +163,11 @@ const CAUSES: [Cause; 8] = [
 /// One more.
 pub fn increment(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// So many more.
+pub fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }
 
 impl Counters {
@@ -181,6 +190,8 @@ impl Counters {
             commits: AtomicU64::default(),
             commit_failures: AtomicU64::default(),
             replies_lost: AtomicU64::default(),
+            reloads: AtomicU64::default(),
+            reload_errors: AtomicU64::default(),
         }
     }
 
@@ -229,6 +240,7 @@ impl Counters {
                 "attributes_ignored": read(&self.attributes_ignored),
                 "replies_lost": read(&self.replies_lost),
             },
+            "reloads": { "done": read(&self.reloads), "errors": read(&self.reload_errors) },
             "store": { "commits": read(&self.commits), "failures": read(&self.commit_failures) },
             "changes": by_cause(&self.changes),
             "names": names,
@@ -354,6 +366,23 @@ impl Observer {
                 "the store cannot be written: UPDATEs that need it get SERVFAIL, heartbeats and answers go on; check the \
                  free space and the permissions of the state directory"
             );
+        }
+    }
+
+    /// Other zones are served.
+    pub fn reloaded(&self, reloaded: &Reloaded) {
+        for (apex, serial) in &reloaded.serials {
+            info!(zone = name_text(apex), serial, "reloaded");
+        }
+        for (pool, members) in &reloaded.stranded {
+            warn!(
+                pool = name_text(pool),
+                members,
+                "no zone has this pool any more: its members are not answered, until a reload brings it back"
+            );
+        }
+        for change in &reloaded.changes {
+            info!(name = name_text(change.zone_name()), "the zone file has overtaken what UPDATE changed");
         }
     }
 

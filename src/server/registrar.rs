@@ -3,6 +3,7 @@
 //! ```text
 //!  udp, tcp --> bounded queue --> group of jobs: judge each, commit once, publish, reply
 //!                                 every 50 ms:   expire, publish, and commit within a second
+//!  reload ----------'              a reload: publish, commit
 //! ```
 //!
 //! Facts that the rest relies on:
@@ -24,7 +25,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::mpsc;
 use tracing::error;
 
@@ -34,7 +36,8 @@ use super::observe::Observer;
 use crate::change::{Change, Subject};
 use crate::query::Transport;
 use crate::store::{Moment, Store, StoreError};
-use crate::update::{Clock, Handled, Registrar, ReplyPlan, Request};
+use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request};
+use crate::zone::{Publisher, ZoneSet};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
 /// the serial and the store learn of an expiry, and for how long a view with a dead member costs more than one without. Most
@@ -57,6 +60,22 @@ pub struct Job {
     pub received_ms: u64,
     /// Where the reply goes.
     pub reply_to: ReplyTo,
+}
+
+/// What the registrar does, in the order in which it is asked.
+pub enum Task {
+    /// Judges a message.
+    Judge(Job),
+    /// Puts other zones in the place of those that are served.
+    Reload(Box<Order>),
+}
+
+/// A reload, and where to say that it is done.
+pub struct Order {
+    /// The zones.
+    pub reload: Reload,
+    /// Takes what nobody publishes any more; nothing if the reload failed.
+    pub done: Sender<Vec<Publisher>>,
 }
 
 /// The way back to a client.
@@ -137,6 +156,8 @@ struct Group {
 /// The registrar, its store and its log, as one thread runs them.
 pub struct GroupCommit<S> {
     registrar: Registrar,
+    /// What those who answer read; a reload swaps it.
+    zones: Arc<ArcSwap<ZoneSet>>,
     store: S,
     observer: Observer,
     /// What has happened and the store does not know, the last of each member: expired, lapsed, or taken back after a commit
@@ -153,27 +174,45 @@ pub struct GroupCommit<S> {
 
 impl<S: Commit> GroupCommit<S> {
     /// Nothing judged yet; `restored` came back from the store and is published.
-    pub fn new(registrar: Registrar, store: S, observer: Observer, restored: &[Change]) -> Self {
+    pub fn new(
+        registrar: Registrar,
+        zones: Arc<ArcSwap<ZoneSet>>,
+        store: S,
+        observer: Observer,
+        restored: &[Change],
+    ) -> Self {
         restored.iter().for_each(|change| observer.change(change));
         let unsaved = HashMap::new();
-        GroupCommit { registrar, store, observer, unsaved, store_at_ms: 0, retry_at_ms: 0, tick_at_ms: 0 }
+        let (store_at_ms, retry_at_ms, tick_at_ms) = (0, 0, 0);
+        GroupCommit { registrar, zones, store, observer, unsaved, store_at_ms, retry_at_ms, tick_at_ms }
     }
 
     /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
-    pub fn run(mut self, jobs: &Receiver<Job>) {
+    pub fn run(mut self, tasks: &Receiver<Task>) {
         let mut judged_ms = 0;
         loop {
             let wait = Duration::from_millis(self.tick_at_ms.saturating_sub(clock::now_ms()));
-            match jobs.recv_timeout(wait) {
+            match tasks.recv_timeout(wait) {
                 Ok(first) => {
-                    let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP_MAX - 1));
-                    self.serve(group.inspect(|job| judged_ms = job.received_ms), clock::both);
+                    let mut order = None;
+                    let group = std::iter::once(first).chain(tasks.try_iter()).take(GROUP_MAX);
+                    let jobs = group.map_while(|task| match task {
+                        Task::Judge(job) => Some(job),
+                        Task::Reload(asked) => {
+                            order = Some(asked);
+                            None
+                        }
+                    });
+                    self.serve(jobs.inspect(|job| judged_ms = job.received_ms), clock::both);
+                    if let Some(order) = order {
+                        self.reload(*order, clock::now_ms());
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let now_ms = clock::now_ms();
-            self.tick_if_due(now_ms, if jobs.is_empty() { now_ms } else { judged_ms });
+            self.tick_if_due(now_ms, if tasks.is_empty() { now_ms } else { judged_ms });
         }
         self.stop(clock::now_ms());
     }
@@ -214,6 +253,29 @@ impl<S: Commit> GroupCommit<S> {
             group.judged.push(Judged { reply_to, handled, changes: start..group.changes.len() });
         }
         self.finish(group, clock);
+    }
+
+    /// Puts other zones in the place of those that are served, all at once. What the files have overtaken is stored with the
+    /// new serials; without the disk it is left to the next commit, for a file says what it says.
+    fn reload(&mut self, order: Order, now_ms: u64) {
+        let Order { reload, done } = order;
+        let retired = match self.registrar.reload(reload, now_ms) {
+            Ok(reloaded) => {
+                self.zones.store(Arc::clone(&reloaded.zones));
+                if !self.commit(&reloaded.changes, now_ms) {
+                    self.leave_unsaved(&reloaded.changes, now_ms);
+                }
+                self.observer.reloaded(&reloaded);
+                reloaded.retired
+            }
+            Err(error) => {
+                // Every name in a zone was read from a file, so this is ours.
+                error!(%error, "a zone could not be published; please report this with the log");
+                Vec::new()
+            }
+        };
+        // Nobody waits for it once the server stops.
+        _ = done.send(retired);
     }
 
     /// Lets leases run out that are due as of `as_of_ms`, if it is time to look.
@@ -306,6 +368,7 @@ impl<S: Commit> GroupCommit<S> {
         match self.store.commit(all, &self.registrar.serials(), clock::moment()) {
             Ok(()) => {
                 self.unsaved.clear();
+                self.registrar.serials_stored();
                 self.observer.committed();
                 true
             }

@@ -22,7 +22,7 @@ use tracing::warn;
 use super::Shared;
 use super::clock;
 use super::observe::{Event, Tally, increment};
-use super::registrar::{Job, ReplyTo};
+use super::registrar::{Job, ReplyTo, Task};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{HEADER_LEN, Question};
 
@@ -249,7 +249,7 @@ impl Connection {
         let reply_to = ReplyTo::Tcp(self.to_here.clone());
         let received_ms = clock::now_ms();
         let job = Job { message: message.into(), source: self.source, received_ms, reply_to };
-        if self.shared.jobs.try_send(job).is_err() {
+        if self.shared.tasks.try_send(Task::Judge(job)).is_err() {
             self.tally.count(Event::QueueFull, 1);
             return Err(Closed::Busy);
         }

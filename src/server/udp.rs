@@ -19,7 +19,7 @@ use super::Shared;
 use super::clock;
 use super::mmsg::{self, Batch};
 use super::observe::{Event, Tally};
-use super::registrar::{Job, ReplyTo};
+use super::registrar::{Job, ReplyTo, Task};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{Question, Reading};
 
@@ -143,7 +143,7 @@ fn hand_over(shared: &Shared, socket: &Arc<UdpSocket>, batch: &Batch, i: usize, 
         received_ms,
         reply_to: ReplyTo::Udp { socket: Arc::clone(socket), peer },
     };
-    match shared.jobs.try_send(job) {
+    match shared.tasks.try_send(Task::Judge(job)) {
         Ok(()) => Event::Queued,
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Event::QueueFull,
     }

@@ -39,7 +39,7 @@ use crate::membership::{
     Absence, Change as MemberChange, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Signed,
     lease_end_ms,
 };
-use crate::zone::{Dynamics, NameChange};
+use crate::zone::{Dynamic, Dynamics, NameChange};
 
 /// The store's file in the state directory.
 const FILE_NAME: &str = "rollcall.redb";
@@ -197,7 +197,7 @@ pub struct Loaded {
     /// was over.
     pub absent: Vec<Absent>,
     /// What UPDATE made of ordinary records; see [`Loaded::dynamics`].
-    dynamics: Dynamics,
+    dynamics: Vec<(Box<[u8]>, Dynamic)>,
     /// The newest signed messages that changed ordinary records.
     pub floors: Vec<NameFloor>,
     /// Each zone's apex in lower-case wire form, and the serial last committed.
@@ -209,7 +209,7 @@ pub struct Loaded {
 impl Loaded {
     /// What UPDATE made of ordinary records, with what leased ones have left of their grace from `now_ms` on.
     pub fn dynamics(&self, now_ms: u64) -> Dynamics {
-        names::from_now(self.dynamics.clone(), now_ms)
+        names::from_now(&self.dynamics, now_ms)
     }
 }
 

@@ -20,7 +20,7 @@ type Place = (Box<[u8]>, Box<[u8]>);
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// What UPDATE made of names; the ends of leased records are what is left of their graces, milliseconds.
-    pub dynamics: Dynamics,
+    pub dynamics: Vec<(Box<[u8]>, Dynamic)>,
     /// Names of which leased records are over: what is left of each.
     rewritten: Vec<(Box<[u8]>, Option<Dynamic>)>,
     /// The newest signed messages that changed ordinary records.
@@ -107,14 +107,15 @@ impl Names {
 }
 
 /// Dynamics with their graces as ends from `now_ms` on.
-pub(super) fn from_now(dynamics: Dynamics, now_ms: u64) -> Dynamics {
-    let mut dynamics = dynamics;
-    for added in dynamics.iter_mut().flat_map(|(_, dynamic)| &mut dynamic.added) {
-        if added.term.ends_ms < PERMANENT_MS {
+pub(super) fn from_now(dynamics: &[(Box<[u8]>, Dynamic)], now_ms: u64) -> Dynamics {
+    let each = dynamics.iter().map(|(name, dynamic)| {
+        let mut dynamic = dynamic.clone();
+        for added in dynamic.added.iter_mut().filter(|added| added.term.ends_ms < PERMANENT_MS) {
             added.term.ends_ms = added.term.ends_ms.saturating_add(now_ms);
         }
-    }
-    dynamics
+        (name.as_ref().into(), dynamic.into())
+    });
+    each.collect()
 }
 
 #[cfg(test)]

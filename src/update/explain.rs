@@ -18,11 +18,12 @@ use super::left::Left;
 use super::message::{Command, Outline, Prerequisite};
 use super::names::Target;
 use super::plan::{Apart, Drafts, Settled, Terms, Touched};
+use super::zones::Zones;
 use super::{Refusal, ZoneInput};
 use crate::membership::{PoolHandle, Roll};
-use crate::security::{Grant, Grants, Sent};
+use crate::security::{Grant, Sent};
 use crate::wire::{Class, Header, NameHasher, Rcode, WireError};
-use crate::zone::{Dynamics, Publisher, RotorIds, Source, is_below};
+use crate::zone::{Draft, Past, RotorIds};
 
 /// The moment of all judgements, monotonic milliseconds: any will do where nothing has ended yet.
 const NOW_MS: u64 = 0;
@@ -99,8 +100,7 @@ pub struct Explanation {
 
 /// The zones of a configuration, with nobody in them.
 pub struct Explainer {
-    /// Longest apex first.
-    zones: Vec<(Publisher, Grants)>,
+    zones: Zones,
     roll: Roll,
     /// Pools that earlier messages have made.
     made: BTreeSet<PoolHandle>,
@@ -110,14 +110,13 @@ impl Explainer {
     /// Publishes the zones, to nobody.
     pub fn new(zones: Vec<ZoneInput>) -> Result<Self, WireError> {
         let (hasher, roll, mut rotors) = (NameHasher::default(), Roll::new(0, NOW_MS), RotorIds::default());
-        let mut built = Vec::with_capacity(zones.len());
-        for zone in zones {
-            let ZoneInput { settings, records, grants, serial } = zone;
-            let source = Source { records: &records, dynamics: &Dynamics::default(), serial };
-            let (publisher, _) = Publisher::build(settings, source, &hasher, &roll, &mut rotors)?;
-            built.push((publisher, grants));
+        let mut built = Zones::default();
+        for ZoneInput { settings, records, grants, serial } in zones {
+            let past = Past { dynamics: Vec::new(), pools: Vec::new(), serial, publisher: None };
+            let draft = Draft::new(settings, &records, &hasher)?;
+            let (publisher, _) = draft.open(past, &roll, &mut rotors, NOW_MS)?;
+            built.put(publisher, grants);
         }
-        built.sort_by_key(|(publisher, _)| std::cmp::Reverse(publisher.zone().apex().len()));
         Ok(Explainer { zones: built, roll, made: BTreeSet::new() })
     }
 
@@ -147,14 +146,14 @@ impl Explainer {
         {
             return Err(Refusal::EdnsVersion { version });
         }
-        let is_it =
-            |publisher: &Publisher| outline.class == Class::IN && *publisher.zone().apex() == *outline.zone;
-        let Some((publisher, grants)) = self.zones.iter().find(|(publisher, _)| is_it(publisher)) else {
+        let found = self.zones.of_apex(&outline.zone).filter(|_| outline.class == Class::IN);
+        let Some((publisher, grants)) = found else {
             return Err(Refusal::NotAuth { zone: outline.zone, class: outline.class });
         };
         let admitted = grants.admit(sent);
         let wish = outline.lease(message)?;
-        let is_in_zone = |name: &[u8]| self.zone_of(name) == Some(publisher.zone().apex());
+        let at = self.zones.at(&outline.zone);
+        let is_in_zone = |name: &[u8]| self.zones.closest(name) == at;
         let prerequisites = outline.prerequisites(message, &is_in_zone);
         let commands: Vec<Result<Command, Refusal>> = outline.each_command(message, &is_in_zone).collect();
         let readable: Vec<Command> = commands.iter().flatten().cloned().collect();
@@ -184,12 +183,6 @@ impl Explainer {
             told.for_each(|told| told.judgement = Judgement::Refused(reason.clone()));
         }
         Ok((explanation, made))
-    }
-
-    /// The apex of the zone that a name belongs to: the longest, for one zone may lie in another.
-    fn zone_of(&self, name: &[u8]) -> Option<&[u8]> {
-        let mut apexes = self.zones.iter().map(|(publisher, _)| publisher.zone().apex());
-        apexes.find(|apex| is_below(name, apex))
     }
 }
 

@@ -29,11 +29,12 @@ mod registrar;
 mod reply;
 mod seconds;
 mod svcb;
+mod zones;
 
 pub use attributes::BadAttribute;
 pub use draft::Ignored;
 pub use explain::{Explainer, Explanation, Judgement, Reason, Stay, Told};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};
-pub use registrar::{Clock, Handled, Limits, Registrar, Request, Setup, ZoneInput};
+pub use registrar::{Clock, Handled, Limits, Registrar, Reload, Reloaded, Request, Setup, ZoneInput};
 pub use reply::ReplyPlan;

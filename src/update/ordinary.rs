@@ -192,7 +192,7 @@ impl NameDraft {
         }
         self.serial = serial;
         if !self.records.deleted.iter().any(|(rtype, _)| *rtype == SOA) {
-            self.records.deleted.push((SOA, publisher.file_soa().into()));
+            self.records.deleted.push((SOA, publisher.file().soa.clone()));
         }
         let term = Some(Term { lease_ms: None, heard_run: 0, ends_ms: PERMANENT_MS });
         let records = vec![Record { rdata: rdata.into(), term }];

@@ -1,11 +1,12 @@
 //! The registrar: owns the roll and the zones' writing sides, and judges every message that is not a plain question.
 
 mod publish;
+mod reload;
 mod replay;
 mod restore;
 mod update;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::floors::NameFloors;
 use super::pending::Pending;
 use super::reply::{ReplyPlan, Signature};
 use super::seconds::Seconds;
+use super::zones::Zones;
 use super::{Ignored, Refusal, RefusalKind};
 use crate::change::Change;
 use crate::membership::{PoolHandle, Roll};
@@ -21,7 +23,9 @@ use crate::security::{Cookies, Grants, Keyring, Sender, Sent};
 use crate::wire::tsig::{self, TsigRecord};
 use crate::wire::{Header, NameHasher, Opcode, Question, WireError, lower};
 use crate::zone::file::ZoneRecords;
-use crate::zone::{Dynamics, Publisher, RotorIds, Source, ZoneSet, ZoneSettings, is_below};
+use crate::zone::{Draft, Dynamics, RotorIds, ZoneSet, ZoneSettings};
+
+pub use reload::{Reload, Reloaded};
 
 /// How often pools that nobody uses are looked for, milliseconds.
 const FORGET_EVERY_MS: u64 = 60_000;
@@ -112,8 +116,13 @@ pub struct Setup {
 
 /// The writing side of a server.
 pub struct Registrar {
-    /// Longest apex first.
-    zones: Vec<(Publisher, Grants)>,
+    zones: Zones,
+    /// What UPDATE has made of names that are in no zone now.
+    elsewhere: Dynamics,
+    /// Apexes of zones whose serials have moved since they were last stored.
+    moved: BTreeSet<Box<[u8]>>,
+    /// Serials of zones that are not served now, by apex.
+    serials_elsewhere: HashMap<Box<[u8]>, u32>,
     published: Arc<ZoneSet>,
     roll: Roll,
     rotors: RotorIds,
@@ -142,29 +151,20 @@ impl Registrar {
         let Setup { zones, dynamics, keyring, cookies, limits, run } = setup;
         let hasher = NameHasher::default();
         let roll = Roll::new(limits.members, now_ms);
-        let mut rotors = RotorIds::default();
-        let (mut built, mut overtaken) = (Vec::with_capacity(zones.len()), Vec::new());
-        let apexes: Vec<_> = zones.iter().map(|zone| lower(zone.settings.apex.as_slice())).collect();
-        for (zone, apex) in zones.into_iter().zip(&apexes) {
-            let ZoneInput { settings, records, grants, serial } = zone;
-            // A name that lies in a zone below this one is that one's.
-            let is_inner =
-                |name: &[u8]| apexes.iter().any(|inner| inner.len() > apex.len() && is_below(name, inner));
-            let own = dynamics.iter().filter(|(name, _)| is_below(name, apex) && !is_inner(name));
-            let source = Source { records: &records, dynamics: &own.cloned().collect(), serial };
-            let (publisher, changes) = Publisher::build(settings, source, &hasher, &roll, &mut rotors)?;
-            overtaken.extend(changes.into_iter().map(Change::Name));
-            built.push((publisher, grants));
+        let (mut drafts, mut serials) = (Vec::with_capacity(zones.len()), HashMap::new());
+        for ZoneInput { settings, records, grants, serial } in zones {
+            serials.insert(lower(settings.apex.as_slice()), serial);
+            drafts.push((Draft::new(settings, &records, &hasher)?, grants));
         }
-        let records = built.iter().map(|(publisher, _): &(Publisher, Grants)| publisher.difference()).sum();
-        built.sort_by_key(|(publisher, _)| std::cmp::Reverse(publisher.zone().apex().len()));
-        let published = built.iter().map(|(publisher, _)| Arc::clone(publisher.zone())).collect();
-        let published = Arc::new(ZoneSet::new(published, hasher, Arc::clone(roll.leases())));
-        Ok(Registrar {
-            zones: built,
+        let published = Arc::new(ZoneSet::new(Vec::new(), hasher, Arc::clone(roll.leases())));
+        let mut registrar = Registrar {
+            zones: Zones::default(),
+            elsewhere: dynamics,
+            moved: BTreeSet::new(),
+            serials_elsewhere: serials,
             published,
             roll,
-            rotors,
+            rotors: RotorIds::default(),
             keyring,
             cookies,
             run,
@@ -172,14 +172,17 @@ impl Registrar {
             scratch: Scratch::new(0, seed),
             forget_at_ms: now_ms + FORGET_EVERY_MS,
             pools_max: limits.pools,
-            records,
+            records: 0,
             records_max: limits.records,
             pending: Pending::default(),
             floors: NameFloors::new(limits.records),
             seconds: Seconds::default(),
-            overtaken,
+            overtaken: Vec::new(),
             undone: BTreeSet::new(),
-        })
+        };
+        let begun = registrar.reload(Reload { zones: drafts, ..Reload::default() }, now_ms)?;
+        registrar.overtaken = begun.changes;
+        Ok(registrar)
     }
 
     /// The zones, for those who answer.
@@ -197,15 +200,21 @@ impl Registrar {
         self.roll.len()
     }
 
-    /// Each zone's apex in lower-case wire form, and a serial that no SOA says before the next commit: what the store keeps,
-    /// and a restart begins with.
+    /// Of each zone whose serial has moved since it was last stored, the apex in lower-case wire form, and a serial that no SOA
+    /// says before the next commit: what the store keeps, and a restart begins with.
     pub fn serials(&self) -> Vec<(Box<[u8]>, u32)> {
-        let zones = self.zones.iter().map(|(publisher, _)| publisher.zone());
+        let zones = self.moved.iter().filter_map(|apex| self.zones.of_apex(apex));
+        let zones = zones.map(|(publisher, _)| publisher.zone());
         zones.map(|zone| (zone.apex().into(), zone.serial().wrapping_add(SERIALS_RESERVED))).collect()
     }
 
+    /// Notes that the store has these serials.
+    pub fn serials_stored(&mut self) {
+        self.moved.clear();
+    }
+
     fn zone_of(&self, name: &[u8]) -> Option<usize> {
-        self.zones.iter().position(|(publisher, _)| is_below(name, publisher.zone().apex()))
+        self.zones.closest(name)
     }
 
     /// Judges one message and applies it to the roll.

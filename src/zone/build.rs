@@ -1,56 +1,60 @@
-//! From a zone's file and settings to the published zone.
+//! From a zone's file and settings to a zone that answers, in two steps, so that a large file holds up nobody.
+//!
+//! ```text
+//!  Draft::new    any thread       the file's records, encoded and indexed, with the empty names between
+//!  Draft::open   the registrar's  what UPDATE has made of names, and the pools with whoever is on the roll
+//! ```
+//!
+//! A start opens drafts with what the store has, and a reload with what the zone's last [`Publisher`] holds: that one goes on
+//! answering, untouched, until its successor takes its place.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 
 use super::file::ZoneRecords;
 use super::{
     Cell, Dynamic, Index, NameChange, NameRecords, Node, Publisher, Role, RotorIds, Soa, Zone, ZoneSettings,
-    is_below, later, parent, pool_needs,
+    later, parent, pool_needs,
 };
 use crate::membership::{Cause, PoolHandle, Roll};
 use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
 
 /// What UPDATE has made of names, by name in lower-case wire form.
-pub type Dynamics = Vec<(Box<[u8]>, Dynamic)>;
+pub type Dynamics = Vec<(Arc<[u8]>, Arc<Dynamic>)>;
 
-/// A zone's file, and what UPDATE has made of its names since.
-#[derive(Clone, Copy)]
-pub struct Source<'z> {
-    /// The file's records.
-    pub records: &'z ZoneRecords,
-    /// As the store kept it.
-    pub dynamics: &'z Dynamics,
-    /// What a SOA shall say.
-    pub serial: u32,
+/// A zone as its file and its settings have it. Nobody has changed it yet, and nobody answers from it.
+pub struct Draft {
+    publisher: Publisher,
 }
 
-impl Publisher {
-    /// Publishes a zone for the first time: its ordinary records, the empty names between, and its declared pools with
-    /// whoever is on the roll. The changes say where the file, or a pool that was declared since, has overtaken what UPDATE
-    /// did: the store is to forget it.
-    pub fn build(
+/// What a zone goes on from.
+pub struct Past<'p> {
+    /// What UPDATE has made of its names.
+    pub dynamics: Dynamics,
+    /// Pools with members on the roll, of which it is the closest zone.
+    pub pools: Vec<PoolHandle>,
+    /// What a SOA is to say.
+    pub serial: u32,
+    /// Who publishes it now, in a reload.
+    pub publisher: Option<&'p Publisher>,
+}
+
+impl Draft {
+    /// Encodes and indexes a zone.
+    pub fn new(
         settings: ZoneSettings,
-        source: Source<'_>,
+        records: &ZoneRecords,
         hasher: &NameHasher,
-        roll: &Roll,
-        rotors: &mut RotorIds,
-    ) -> Result<(Publisher, Vec<NameChange>), WireError> {
+    ) -> Result<Self, WireError> {
         let apex = lower(settings.apex.as_slice());
         let key = NameKey::of(&apex, hasher)?;
-        let pools: Vec<(PoolHandle, _)> =
-            settings.pools.iter().map(|(name, pool)| (lower(name.as_slice()).into(), pool.clone())).collect();
-        let file_soa = Soa::of_file(&source.records.soa, settings.negative_ttl_s);
-        let file_soa_rdata = file_soa.rdata(source.records.soa.serial);
-        let mut names = file_names(source.records);
-        let apex_records = names.entry(apex.clone()).or_default();
-        apex_records.put_file(Rtype::SOA.to_int(), file_soa.ttl_s, &file_soa_rdata);
-        apply(&mut names, source.dynamics, &pools);
-        let (soa, serial) = take_soa(names.entry(apex.clone()).or_default(), file_soa, source.serial);
-        let overtaken = overtaken(&names, source.dynamics);
+        let soa = Soa::of_file(&records.soa, settings.negative_ttl_s);
+        let serial = records.soa.serial;
+        let file = FileMark { soa: soa.rdata(serial).into(), serial, digest: digest(records) };
         let zone = Arc::new(Zone {
             apex_hash: key.suffix(0).map_or(0, |(_, hash)| hash),
             apex_labels: key.labels(),
@@ -59,33 +63,82 @@ impl Publisher {
             serial: AtomicU32::new(serial),
             apex,
         });
-        let mut publisher = Publisher::new(zone, settings, file_soa_rdata.into());
+        let mut publisher = Publisher::new(zone, settings, file);
         let mut cells = BTreeMap::new();
-        for (name, records) in &names {
-            let node = Node { rrsets: records.rrsets(), dynamic: records.dynamic(), role: Role::Plain };
-            let is_pool = pools.iter().any(|(pool, _)| **pool == **name);
-            if node.rrsets.is_empty() && !is_pool && **name != *publisher.zone().apex() {
-                publisher.empty(&name.as_ref().into(), node.dynamic);
-                continue;
-            }
-            publisher.keep(&name.as_ref().into(), node.dynamic.as_deref());
-            cells.insert(name.clone(), Arc::new(Cell::new(node)));
+        let mut names = file_names(records);
+        names.entry(publisher.zone().apex().into()).or_default();
+        for (name, records) in names {
+            let rrsets = records.rrsets();
+            publisher.keep(&name.as_ref().into());
+            let node = Node { rrsets, role: Role::Plain };
+            cells.insert(name, Arc::new(Cell::new(node)));
         }
-        for (pool, _) in &pools {
-            publisher.keep(pool, None);
-            cells.entry(pool.as_ref().into()).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
+        for (pool, _) in publisher.settings().pools.clone() {
+            let pool = lower(pool.as_slice());
+            publisher.keep(&pool.as_ref().into());
+            cells.entry(pool).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
         }
         add_empty_names(&mut cells, publisher.zone().apex());
-        publisher
-            .zone()
-            .index
-            .insert(cells.iter().map(|(name, cell)| (name.as_ref().into(), Arc::clone(cell))))?;
-        for (pool, pool_settings) in pools {
-            let Some(cell) = cells.get(pool.as_ref()) else { continue };
-            publisher.declare(pool, Arc::clone(cell), pool_settings, roll, rotors)?;
+        publisher.zone().index.insert(cells.into_iter().map(|(name, cell)| (name.into(), cell)))?;
+        Ok(Draft { publisher })
+    }
+
+    /// The zone's name, lower case.
+    pub fn apex(&self) -> &[u8] {
+        self.publisher.zone().apex()
+    }
+
+    /// The serial that the file's SOA has.
+    pub fn serial(&self) -> u32 {
+        self.publisher.file().serial
+    }
+
+    /// Whether its file and its settings say what a publisher's do.
+    pub fn is_as(&self, publisher: &Publisher) -> bool {
+        self.publisher.file() == publisher.file() && self.publisher.settings() == publisher.settings()
+    }
+
+    /// Goes on from what the zone was. The changes say where the file, or a pool that was declared since, has overtaken what
+    /// UPDATE did: the store is to forget it.
+    pub fn open(
+        self,
+        past: Past<'_>,
+        roll: &Roll,
+        rotors: &mut RotorIds,
+        now_ms: u64,
+    ) -> Result<(Publisher, Vec<NameChange>), WireError> {
+        let mut publisher = self.publisher;
+        publisher.zone().serial.store(past.serial, Ordering::Relaxed);
+        publisher.enlist_declared(past.publisher, rotors);
+        let mut overtaken = Vec::new();
+        for (name, stored) in past.dynamics {
+            overtaken.extend(adopt(&mut publisher, name, stored, past.publisher.is_none())?);
         }
+        publisher.enlist_made(&past.pools, past.publisher, rotors, now_ms)?;
+        publisher.publish_all(past.publisher, roll, rotors, now_ms)?;
         Ok((publisher, overtaken))
     }
+}
+
+/// What a publisher knows of the zone file, besides the records.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FileMark {
+    /// The SOA's rdata: what an UPDATE's takes the place of.
+    pub soa: Box<[u8]>,
+    /// The SOA's serial.
+    pub serial: u32,
+    /// By which another file is told from this one.
+    digest: u64,
+}
+
+/// A digest of a file's records, in their order. Who writes the files has no need to make two of them collide.
+fn digest(records: &ZoneRecords) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for record in &records.records {
+        (record.owner.as_slice(), record.rtype.to_int(), record.ttl_s, &record.rdata).hash(&mut hasher);
+    }
+    records.soa.ttl_s.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The file's records by lower-case owner.
@@ -96,61 +149,6 @@ fn file_names(records: &ZoneRecords) -> BTreeMap<Box<[u8]>, NameRecords> {
         name.put_file(record.rtype.to_int(), record.ttl_s, &record.rdata);
     }
     names
-}
-
-/// Changes the file's records as UPDATE did. A pool that was declared since needs its names for itself: what UPDATE added
-/// there is left out.
-fn apply(
-    names: &mut BTreeMap<Box<[u8]>, NameRecords>,
-    dynamics: &Dynamics,
-    pools: &[(PoolHandle, super::PoolSettings)],
-) {
-    for (name, dynamic) in dynamics {
-        let pool = pools.iter().find(|(pool, _)| is_below(name, pool));
-        let labels = pool.and_then(|(pool, _)| name.strip_suffix(pool.as_ref()));
-        let mut dynamic = dynamic.clone();
-        if let Some(labels) = labels {
-            dynamic.added.retain(|added| !pool_needs(labels, Rtype::from_int(added.rtype)));
-        }
-        let records = names.entry(name.clone()).or_default();
-        records.apply(&dynamic);
-        if records.sets.is_empty() && records.deleted.is_empty() {
-            names.remove(name);
-        }
-    }
-}
-
-/// How far a zone's serial may have run ahead of a SOA that UPDATE brought, if the store knows no better: it moves after the
-/// commit that has the SOA, and is stored with the next one.
-const SERIALS_RESERVED: u32 = 1_000;
-
-/// The zone's SOA and serial, which are not served from its records: UPDATE's SOA if there is one, which stays among them,
-/// unless the file has another one by now, which then wins.
-fn take_soa(records: &mut NameRecords, file_soa: Soa, serial: u32) -> (Soa, u32) {
-    let rtype = Rtype::SOA.to_int();
-    let is_overtaken = records.remove(rtype, |record| record.term.is_none());
-    let updated = records.sets.get(&rtype).and_then(|set| {
-        let record = set.records.first()?;
-        file_soa.updated(set.ttl_s, &record.rdata)
-    });
-    if is_overtaken {
-        records.sets.remove(&rtype);
-        records.deleted.retain(|(deleted, _)| *deleted != rtype);
-    }
-    let Some((soa, updated)) = updated else { return (file_soa, serial) };
-    let serial = later(serial, updated.wrapping_add(SERIALS_RESERVED));
-    (if is_overtaken { file_soa } else { soa }, serial)
-}
-
-/// Where what came of the stored differences is not what is stored.
-fn overtaken(names: &BTreeMap<Box<[u8]>, NameRecords>, dynamics: &Dynamics) -> Vec<NameChange> {
-    let changes = dynamics.iter().map(|(name, stored)| {
-        let after = names.get(name).and_then(NameRecords::dynamic);
-        let (name, before) = (name.as_ref().into(), Some(Arc::new(stored.clone())));
-        let (cause, rrsets) = (Cause::Changed, Arc::from([]));
-        NameChange { name, cause, before, after, rrsets, is_visible: false, key: None }
-    });
-    changes.filter(NameChange::is_durable).collect()
 }
 
 /// Adds every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2).
@@ -164,5 +162,78 @@ fn add_empty_names(cells: &mut BTreeMap<Box<[u8]>, Arc<Cell>>, apex: &[u8]) {
             cells.entry(name.into()).or_insert_with(|| Arc::new(Cell::sharing(&empty)));
             name = parent(name);
         }
+    }
+}
+
+/// Changes the file's records of one name as UPDATE did. What came of it, where that is not what was kept.
+fn adopt(
+    publisher: &mut Publisher,
+    name: Arc<[u8]>,
+    stored: Arc<Dynamic>,
+    is_start: bool,
+) -> Result<Option<NameChange>, WireError> {
+    let is_apex = *name == *publisher.zone().apex();
+    let (mut records, _) = publisher.records(&name);
+    if is_apex {
+        records.put_file(Rtype::SOA.to_int(), publisher.zone().soa().ttl_s, &publisher.file().soa);
+    }
+    records.apply(&without_pools_part(publisher, &name, &stored));
+    if is_apex {
+        take_soa(publisher.zone(), &mut records, is_start);
+    }
+    let change = NameChange {
+        cause: Cause::Changed,
+        // What is published so far is the file's.
+        before: None,
+        after: records.dynamic(),
+        rrsets: records.rrsets(),
+        is_visible: false,
+        key: None,
+        name,
+    };
+    publisher.place_name(&change)?;
+    let change = NameChange { before: Some(stored), ..change };
+    Ok(change.is_durable().then_some(change))
+}
+
+/// A pool that was declared since needs its names for itself: what UPDATE added there is left out.
+fn without_pools_part(publisher: &Publisher, name: &[u8], stored: &Dynamic) -> Dynamic {
+    let mut dynamic = stored.clone();
+    let mut above = name;
+    while above.len() > publisher.zone().apex().len() {
+        if publisher.is_declared(above)
+            && let Some(labels) = name.strip_suffix(above)
+        {
+            dynamic.added.retain(|added| !pool_needs(labels, Rtype::from_int(added.rtype)));
+        }
+        above = parent(above);
+    }
+    dynamic
+}
+
+/// How far a zone's serial may have run ahead of a SOA that UPDATE brought, if the store knows no better: it moves after the
+/// commit that has the SOA, and is stored with the next one.
+const SERIALS_RESERVED: u32 = 1_000;
+
+/// Gives the zone the SOA that UPDATE brought, if there is one, which stays among the records, unless the file has another
+/// one by now, which then wins; at a start, its serial too.
+fn take_soa(zone: &Zone, records: &mut NameRecords, is_start: bool) {
+    let rtype = Rtype::SOA.to_int();
+    let is_overtaken = records.remove(rtype, |record| record.term.is_none());
+    let updated = records.sets.get(&rtype).and_then(|set| {
+        let record = set.records.first()?;
+        zone.soa().updated(set.ttl_s, &record.rdata)
+    });
+    if is_overtaken {
+        records.sets.remove(&rtype);
+        records.deleted.retain(|(deleted, _)| *deleted != rtype);
+    }
+    let Some((soa, serial)) = updated else { return };
+    if is_start {
+        let serial = later(zone.serial(), serial.wrapping_add(SERIALS_RESERVED));
+        zone.serial.store(serial, Ordering::Relaxed);
+    }
+    if !is_overtaken {
+        zone.soa.store(Arc::new(soa));
     }
 }

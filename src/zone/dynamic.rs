@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Node, Rrset};
+use super::Rrset;
 use crate::membership::Cause;
 use crate::wire::{Name, Rtype, same_rdata};
 
@@ -191,14 +191,14 @@ impl Record {
 }
 
 impl NameRecords {
-    /// What a node has published.
-    pub fn of(node: &Node) -> NameRecords {
+    /// What a name has published, and how that differs from the file's.
+    pub fn of(rrsets: &[Rrset], dynamic: Option<&Dynamic>) -> NameRecords {
         let mut records = NameRecords::default();
-        for rrset in node.rrsets.iter() {
+        for rrset in rrsets {
             let rtype = rrset.rtype.to_int();
             rrset.records().for_each(|rdata| records.put_file(rtype, rrset.ttl_s(), rdata));
         }
-        if let Some(dynamic) = &node.dynamic {
+        if let Some(dynamic) = dynamic {
             for (rtype, _) in &dynamic.ttls {
                 if let Some(set) = records.sets.get_mut(rtype) {
                     set.has_own_ttl = true;

@@ -35,7 +35,7 @@ use hashbrown::HashTable;
 use crate::membership::LeaseTable;
 use crate::wire::{NameHasher, NameKey};
 
-pub use build::{Dynamics, Source};
+pub use build::{Draft, Dynamics, FileMark, Past};
 pub use contents::Contents;
 pub use dynamic::{Added, Dynamic, NameChange, NameRecords, PERMANENT_MS, Record, RecordSet, Term};
 pub use file::{RRSET_OCTETS_MAX, is_of_signed_zone};
@@ -45,7 +45,7 @@ pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};
 pub use publish::{Publisher, RotorIds, labels_of};
 pub use settings::{PoolSettings, ZoneSettings};
-pub use soa::{Soa, is_later, later};
+pub use soa::{Soa, is_later, later, next_serial};
 
 /// All zones of a server, by reference: cheap to copy, swapped whole when a zone comes or goes.
 #[derive(Clone)]
@@ -117,10 +117,9 @@ impl Zone {
         self.serial.load(Ordering::Relaxed)
     }
 
-    /// Moves the serial by one (RFC 1982), never to 0, which some secondaries take for "unset".
+    /// Moves the serial by one.
     fn bump_serial(&self) {
-        let next = self.serial().wrapping_add(1);
-        self.serial.store(if next == 0 { 1 } else { next }, Ordering::Relaxed);
+        self.serial.store(next_serial(self.serial()), Ordering::Relaxed);
     }
 
     /// The SOA around its serial, which moves without it. No lock and no reference count.

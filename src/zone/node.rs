@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::{Dynamic, PERMANENT_MS, PoolView};
+use super::{PERMANENT_MS, PoolView};
 use crate::wire::Rtype;
 
 /// The owner in every pre-encoded record: a pointer to the question's name, at octet 12 (RFC 1035 section 4.1.4).
@@ -21,8 +21,6 @@ pub struct Cell(ArcSwap<Node>);
 pub struct Node {
     /// Ordinary records: the file's and those that UPDATE added, without pool members.
     pub rrsets: Arc<[Rrset]>,
-    /// How they differ from the file's; `None` if they do not.
-    pub dynamic: Option<Arc<Dynamic>>,
     /// Whether the name is a pool.
     pub role: Role,
 }
@@ -125,6 +123,16 @@ impl Cell {
         self.0.load()
     }
 
+    /// What it holds now, to keep.
+    pub fn load_full(&self) -> Arc<Node> {
+        self.0.load_full()
+    }
+
+    /// Lets it hold what another one holds.
+    pub fn share(&self, node: Arc<Node>) {
+        self.0.store(node);
+    }
+
     /// Replaces what it holds.
     pub fn store(&self, node: Node) {
         self.0.store(Arc::new(node));
@@ -134,7 +142,7 @@ impl Cell {
 impl Node {
     /// An empty non-terminal.
     pub fn empty() -> Self {
-        Node { rrsets: Arc::from([]), dynamic: None, role: Role::Plain }
+        Node { rrsets: Arc::from([]), role: Role::Plain }
     }
 
     /// The RRset of a type.

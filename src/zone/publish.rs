@@ -1,12 +1,14 @@
 //! The writing side of a zone: from the roll's changes to the views that answers read.
 
 mod ordinary;
+mod succession;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::build::FileMark;
 use super::names::{Ends, Names};
 use super::pool_view::{PoolRotors, ViewBuilder};
 use super::{Cell, Dynamic, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
@@ -41,18 +43,14 @@ pub struct Publisher {
     zone: Arc<Zone>,
     settings: ZoneSettings,
     pools: HashMap<PoolHandle, Published, RandomState>,
-    /// The zone file's SOA rdata: what an UPDATE's takes the place of.
-    file_soa: Box<[u8]>,
+    file: FileMark,
     names: Names,
     ends: Ends,
     /// What all empty names that are below no pool hold: a name can have a hundred above it.
     nothing: Arc<Node>,
-    /// Names of the file that UPDATE has emptied: they are not in the index, and their records must not come back.
-    emptied: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
+    /// How names differ from the file. Those that UPDATE has emptied are not in the index.
+    differences: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
 }
-
-/// A name's ordinary records as a node has them.
-type Ordinary = (Arc<[Rrset]>, Option<Arc<Dynamic>>);
 
 struct Published {
     cell: Arc<Cell>,
@@ -61,7 +59,7 @@ struct Published {
     declared: bool,
     indexed: bool,
     /// Ordinary records that its name gets when it is published next.
-    pending: Option<Ordinary>,
+    pending: Option<Arc<[Rrset]>>,
     /// Since when it has no member, monotonic milliseconds.
     empty_since_ms: Option<u64>,
 }
@@ -70,11 +68,11 @@ impl Publisher {
     /// Services that a pool may know at a time.
     pub const SERVICES_MAX: usize = 64;
 
-    /// For a zone whose declared pools are added with [`Publisher::declare`].
-    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file_soa: Box<[u8]>) -> Self {
-        let (names, ends, emptied) = (Names::default(), Ends::default(), HashMap::default());
+    /// For a zone without pools.
+    pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file: FileMark) -> Self {
+        let (names, ends, differences) = (Names::default(), Ends::default(), HashMap::default());
         let (nothing, pools) = (Arc::new(Node::empty()), HashMap::default());
-        Publisher { zone, settings, pools, file_soa, names, ends, nothing, emptied }
+        Publisher { zone, settings, pools, file, names, ends, nothing, differences }
     }
 
     /// The zone that it publishes.
@@ -150,23 +148,6 @@ impl Publisher {
         self.pools.insert(Arc::clone(pool), published);
     }
 
-    /// Adds a pool from the zone's TOML, whose cell is in the index already.
-    pub(super) fn declare(
-        &mut self,
-        pool: PoolHandle,
-        cell: Arc<Cell>,
-        settings: PoolSettings,
-        roll: &Roll,
-        rotors: &mut RotorIds,
-    ) -> Result<(), WireError> {
-        let mut published = Published::new(Arc::clone(&cell), Arc::new(settings), rotors);
-        (published.declared, published.indexed) = (true, true);
-        self.pools.insert(Arc::clone(&pool), published);
-        self.publish(&pool, roll, rotors, 0)?;
-        self.set_roles_below(&pool, Some(&cell));
-        Ok(())
-    }
-
     /// Whether the pool has had a member that offers this service.
     pub fn knows_service(&self, pool: &[u8], service: &[u8]) -> bool {
         let known = self.pools.get(pool).map(|known| &known.rotors.services);
@@ -204,12 +185,8 @@ impl Publisher {
             leases: roll.leases(),
         };
         let role = Role::Pool(builder.build(&entries));
-        let before = known.cell.load();
-        let ordinary = known.pending.take();
-        let (rrsets, dynamic) =
-            ordinary.unwrap_or_else(|| (Arc::clone(&before.rrsets), before.dynamic.clone()));
-        let dynamic = dynamic.or_else(|| self.emptied.remove(pool));
-        known.cell.store(Node { rrsets, dynamic, role });
+        let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&known.cell.load().rrsets));
+        known.cell.store(Node { rrsets, role });
         let cell = Arc::clone(&known.cell);
         // A name enters the index after the view that it leads to.
         let mut names: Vec<_> = fresh.into_iter().map(|name| (name, Arc::clone(&cell))).collect();
@@ -232,12 +209,8 @@ impl Publisher {
             let Some(known) = self.pools.remove(&pool) else { continue };
             known.give_back(rotors);
             self.zone.index.remove(known.service_names(&pool));
-            let before = known.cell.load();
-            let (rrsets, dynamic) = (Arc::clone(&before.rrsets), before.dynamic.clone());
-            if rrsets.is_empty() {
-                self.empty(&pool, dynamic.clone());
-            }
-            known.cell.store(Node { rrsets, dynamic, role: Role::Plain });
+            let rrsets = Arc::clone(&known.cell.load().rrsets);
+            known.cell.store(Node { rrsets, role: Role::Plain });
             self.set_roles_below(&pool, None);
             for (name, _) in known.service_names(&pool) {
                 self.keep_between(&name);

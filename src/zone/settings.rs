@@ -5,7 +5,7 @@ use crate::policy::{Policy, Shown};
 use crate::wire::Name;
 
 /// A zone as configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneSettings {
     /// The zone's name.
     pub apex: Name,

@@ -57,6 +57,11 @@ pub fn is_later(serial: u32, than: u32) -> bool {
     (1..1 << 31).contains(&serial.wrapping_sub(than))
 }
 
+/// The serial after one (RFC 1982 section 3.1), never 0, which some secondaries take for "unset".
+pub fn next_serial(serial: u32) -> u32 {
+    serial.wrapping_add(1).max(1)
+}
+
 /// The later of two serials.
 pub fn later(one: u32, other: u32) -> u32 {
     if is_later(other, one) { other } else { one }

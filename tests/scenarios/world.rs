@@ -19,7 +19,7 @@ use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::store::{Moment, Store};
 use rollcall::update::{self, Clock, Limits, Registrar, Request, ZoneInput};
-use rollcall::wire::{Question, lower, tsig};
+use rollcall::wire::{Name, NameKey, Question, lower, tsig};
 use rollcall::zone::{PoolSettings, ZoneSettings, file, later};
 
 #[path = "script.rs"]
@@ -436,7 +436,10 @@ impl World {
     }
 
     pub fn serial(&self) -> u32 {
-        self.registrar.serials().last().unwrap().1
+        let zones = self.registrar.published();
+        let apex = Name::bytes_from_str(ZONE).unwrap();
+        let apex = NameKey::of(apex.as_slice(), zones.hasher()).unwrap();
+        zones.find(&apex).unwrap().serial()
     }
 }
 

@@ -17,13 +17,13 @@ impl Registrar {
     pub fn expire(&mut self, now_ms: u64, limit: usize) -> (Vec<Change>, usize) {
         if now_ms >= self.forget_at_ms {
             self.forget_at_ms = now_ms + FORGET_EVERY_MS;
-            for (publisher, _) in &mut self.zones {
+            for (publisher, _) in self.zones.iter_mut() {
                 publisher.forget_empty(&mut self.rotors, now_ms);
             }
         }
         let (changes, mut looked_at) = self.roll.expire(now_ms, limit);
         let mut changes: Vec<Change> = changes.into_iter().map(Change::Member).collect();
-        for (publisher, _) in &self.zones {
+        for (publisher, _) in self.zones.iter() {
             let lapsed = publisher.lapse(now_ms, limit.saturating_sub(looked_at));
             looked_at += lapsed.len();
             changes.extend(lapsed.into_iter().map(Change::Name));
@@ -53,6 +53,9 @@ impl Registrar {
         // First the serial, for a SOA that came by UPDATE may set it later still.
         for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
             publisher.bump_serial();
+            if !self.moved.contains(publisher.zone().apex()) {
+                self.moved.insert(publisher.zone().apex().into());
+            }
         }
         for pool in &reshaped {
             self.publish_pool(pool, now_ms)?;

@@ -15,14 +15,21 @@ impl Registrar {
         now_ms: u64,
     ) -> Option<Change> {
         let at = self.zone_of(pool)?;
-        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
-        let (publisher, _) = self.zones.get_mut(at)?;
-        if publisher.pool(pool).is_none() && (!publisher.may_restore(pool, now_ms) || known >= self.pools_max)
-        {
+        let (publisher, _) = self.zones.get(at)?;
+        let is_new = publisher.pool(pool).is_none();
+        if is_new && (!publisher.may_restore(pool, now_ms) || self.zones.pools() >= self.pools_max) {
             return None;
         }
+        let (publisher, _) = self.zones.get_mut(at)?;
         publisher.claim(pool, &mut self.rotors, now_ms);
         self.roll.put(pool, name, registered, now_ms).ok().map(Change::Member)
+    }
+
+    /// Remembers the serial of a zone that is not served: should it be later, its serial goes on from there.
+    pub fn restore_serial(&mut self, apex: &[u8], serial: u32) {
+        if self.zones.at(apex).is_none() {
+            self.serials_elsewhere.insert(apex.into(), serial);
+        }
     }
 
     /// Keeps what the store held of a member that is gone, also where no zone has its pool now: it ends by itself.

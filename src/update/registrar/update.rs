@@ -12,7 +12,6 @@ use crate::update::plan::{Drafts, Plan, Terms};
 use crate::update::reply::ReplyPlan;
 use crate::update::{Ignored, Refusal, prerequisites};
 use crate::wire::Class;
-use crate::zone::Publisher;
 
 impl Registrar {
     /// RFC 2136 section 3, in its order; but that who may do nothing at all here is told so first, and learns nothing of
@@ -32,9 +31,7 @@ impl Registrar {
         {
             return Err(Refusal::EdnsVersion { version });
         }
-        let is_it =
-            |publisher: &Publisher| outline.class == Class::IN && *publisher.zone().apex() == *outline.zone;
-        let found = self.zones.iter().position(|(publisher, _)| is_it(publisher));
+        let found = self.zones.at(&outline.zone).filter(|_| outline.class == Class::IN);
         let Some((at, (publisher, grants))) = found.and_then(|at| Some((at, self.zones.get(at)?))) else {
             return Err(Refusal::NotAuth { zone: outline.zone, class: outline.class });
         };
@@ -113,8 +110,7 @@ impl Registrar {
         if joining > 0 {
             self.roll.room_for(joining).map_err(|error| full(error.to_string()))?;
         }
-        let known: usize = self.zones.iter().map(|(publisher, _)| publisher.pools()).sum();
-        if !pools.is_empty() && known + pools.len() > self.pools_max {
+        if !pools.is_empty() && self.zones.pools() + pools.len() > self.pools_max {
             let most = self.pools_max;
             let text = "pools; raise `limits.pools` in rollcall.toml";
             return Err(full(format!("the server holds its limit of {most} {text}")));

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use super::{Published, Publisher};
 use crate::membership::{Cause, PoolHandle};
 use crate::wire::{Rtype, WireError};
+use crate::zone::build::FileMark;
 use crate::zone::{
     Cell, Dynamic, NameChange, NameRecords, Node, PERMANENT_MS, Role, Rrset, Soa, later, parent,
 };
@@ -29,49 +30,45 @@ impl Publisher {
             // A service's name may lead to the pool's own cell.
             if cell.is_none_or(|cell| !Arc::ptr_eq(cell, &below)) {
                 let node = below.load();
-                let (rrsets, dynamic) = (Arc::clone(&node.rrsets), node.dynamic.clone());
+                let rrsets = Arc::clone(&node.rrsets);
                 let role = cell.map_or(Role::Plain, |cell| Role::BelowPool(Arc::clone(cell)));
-                below.store(Node { rrsets, dynamic, role });
+                below.store(Node { rrsets, role });
             }
         }
     }
 
-    /// Notes a name's ordinary records: that it has some, or is a declared pool, and when the first of them ends.
-    pub(in crate::zone) fn keep(&mut self, name: &Arc<[u8]>, dynamic: Option<&Dynamic>) {
+    /// Notes that a name has records in the file, or is a declared pool.
+    pub(in crate::zone) fn keep(&mut self, name: &Arc<[u8]>) {
         self.names.insert(name);
-        self.note_end(name, dynamic);
     }
 
-    fn note_end(&mut self, name: &Arc<[u8]>, dynamic: Option<&Dynamic>) {
-        let ends_ms = dynamic.map(Dynamic::first_end_ms).filter(|&ends_ms| ends_ms < PERMANENT_MS);
-        self.ends.set(name, ends_ms);
+    /// Notes how a name differs from the file, and when the first of its records ends.
+    fn note(&mut self, name: &Arc<[u8]>, dynamic: Option<&Arc<Dynamic>>) {
+        let ends_ms = dynamic.map(|dynamic| dynamic.first_end_ms());
+        self.ends.set(name, ends_ms.filter(|&ends_ms| ends_ms < PERMANENT_MS));
+        match dynamic {
+            Some(dynamic) => _ = self.differences.insert(Arc::clone(name), Arc::clone(dynamic)),
+            None => _ = self.differences.remove(name),
+        }
     }
 
     /// Records by which what is published differs from the zone file.
     pub fn difference(&self) -> usize {
-        let emptied = self.emptied.values().map(|dynamic| dynamic.len());
-        let others = self.names.below(&[]).filter_map(|name| self.records(name).1);
-        emptied.chain(others.map(|dynamic| dynamic.len())).sum()
+        self.differences.values().map(|dynamic| dynamic.len()).sum()
     }
 
     /// What a name has published of ordinary records, and how that differs from the file's.
     pub fn records(&self, name: &[u8]) -> (NameRecords, Option<Arc<Dynamic>>) {
-        if let Some(dynamic) = self.emptied.get(name) {
-            let records = NameRecords { deleted: dynamic.deleted.clone(), ..NameRecords::default() };
-            return (records, Some(Arc::clone(dynamic)));
-        }
-        let Some(cell) = self.zone.index.cell(name) else { return (NameRecords::default(), None) };
+        let dynamic = self.differences.get(name).cloned();
         // A service's name leads to its pool's cell, whose records are not the service's.
-        if self.pool_of_service(name).is_some_and(|known| Arc::ptr_eq(&known.cell, &cell)) {
-            return (NameRecords::default(), None);
-        }
-        let node = cell.load();
-        (NameRecords::of(&node), node.dynamic.clone())
+        let node = self.own_cell(name).map(|cell| cell.load());
+        let rrsets = node.as_ref().map_or(&[][..], |node| &node.rrsets);
+        (NameRecords::of(rrsets, dynamic.as_deref()), dynamic)
     }
 
-    /// The zone file's SOA rdata.
-    pub fn file_soa(&self) -> &[u8] {
-        &self.file_soa
+    /// What it knows of the zone file.
+    pub fn file(&self) -> &FileMark {
+        &self.file
     }
 
     /// The pool below whose name lies `name`, itself included, if one is known.
@@ -96,29 +93,32 @@ impl Publisher {
     /// Puts a name's changed records in place, with the empty names between it and the zone, or takes them out. Whether the
     /// name is a pool's: then they are in place when the pool is published, which has to be next.
     pub fn publish_name(&mut self, change: &NameChange) -> Result<bool, WireError> {
-        let name = &change.name;
         if let Some((soa, serial)) = self.updated_soa(change) {
             self.zone.soa.store(Arc::new(soa));
             self.zone.serial.store(later(self.zone.serial(), serial), Ordering::Relaxed);
         }
-        self.note_end(name, change.after.as_deref());
-        let (rrsets, dynamic) = (Arc::clone(&change.rrsets), change.after.clone());
+        self.place_name(change)
+    }
+
+    /// The same, but for the SOA.
+    pub(in crate::zone) fn place_name(&mut self, change: &NameChange) -> Result<bool, WireError> {
+        let name = &change.name;
+        self.note(name, change.after.as_ref());
+        let rrsets = Arc::clone(&change.rrsets);
         if let Some(known) = self.pools.get_mut(name.as_ref()).filter(|known| known.indexed) {
             if !rrsets.is_empty() || known.declared {
                 self.names.insert(name);
             } else {
                 self.names.remove(name);
             }
-            known.pending = Some((rrsets, dynamic));
+            known.pending = Some(rrsets);
             return Ok(true);
         }
         if !rrsets.is_empty() || **name == *self.zone.apex() {
-            self.emptied.remove(name);
             self.names.insert(name);
-            self.insert_name(name, rrsets, dynamic)?;
+            self.insert_name(name, rrsets)?;
         } else {
             self.names.remove(name);
-            self.empty(name, dynamic);
             if let Some(cell) = self.own_cell(name) {
                 let role = self.role_of(name);
                 cell.store(Node { role, ..Node::empty() });
@@ -126,14 +126,6 @@ impl Publisher {
             self.drop_empty(name);
         }
         Ok(false)
-    }
-
-    /// Notes what an emptied name had in the file.
-    pub(in crate::zone) fn empty(&mut self, name: &Arc<[u8]>, dynamic: Option<Arc<Dynamic>>) {
-        match dynamic {
-            Some(dynamic) => _ = self.emptied.insert(Arc::clone(name), dynamic),
-            None => _ = self.emptied.remove(name),
-        }
     }
 
     /// The SOA that a change at the apex brings.
@@ -160,18 +152,13 @@ impl Publisher {
         self.pool_at_or_above(name).map_or(Role::Plain, |(_, known)| Role::BelowPool(Arc::clone(&known.cell)))
     }
 
-    fn insert_name(
-        &mut self,
-        name: &Arc<[u8]>,
-        rrsets: Arc<[Rrset]>,
-        dynamic: Option<Arc<Dynamic>>,
-    ) -> Result<(), WireError> {
+    fn insert_name(&mut self, name: &Arc<[u8]>, rrsets: Arc<[Rrset]>) -> Result<(), WireError> {
         if let Some(cell) = self.own_cell(name) {
             let role = self.role_of(name);
-            cell.store(Node { rrsets, dynamic, role });
+            cell.store(Node { rrsets, role });
             return Ok(());
         }
-        let node = Node { rrsets, dynamic, role: self.role_of(name) };
+        let node = Node { rrsets, role: self.role_of(name) };
         let mut cells = vec![(Arc::clone(name), Arc::new(Cell::new(node)))];
         let below_pool = self.pool_at_or_above(name).map(|(pool, known)| {
             let role = Role::BelowPool(Arc::clone(&known.cell));
