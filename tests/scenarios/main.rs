@@ -8,6 +8,7 @@ mod leases;
 mod life;
 mod limits;
 mod ordinary;
+mod reload;
 mod rfc2136;
 mod rfc9664;
 mod signed;

@@ -18,9 +18,9 @@ use rollcall::policy::{Policy, Shown};
 use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::store::{Moment, Store};
-use rollcall::update::{self, Clock, Limits, Registrar, Request, ZoneInput};
+use rollcall::update::{self, Clock, Limits, Registrar, Reload, Reloaded, Request, ZoneInput};
 use rollcall::wire::{Name, NameKey, Question, lower, tsig};
-use rollcall::zone::{PoolSettings, ZoneSettings, file, later};
+use rollcall::zone::{Draft, PoolSettings, ZoneSettings, file, later};
 
 #[path = "script.rs"]
 pub mod script;
@@ -244,11 +244,7 @@ impl World {
         let loaded = state.as_ref().map(|state| Store::open(state, 1 << 20, wall_ms).unwrap());
         let (mut store, loaded) = loaded.map_or((None, None), |(store, loaded)| (Some(store), Some(loaded)));
         let serials = loaded.as_ref().map(|loaded| &loaded.serials[..]).unwrap_or_default();
-        let mut zones = vec![zone(ZONE, &setup.zone_file, &setup, serials)];
-        if setup.has_nested_zone {
-            let setup = Setup { pools: Vec::new(), ..setup.clone() };
-            zones.push(zone(NESTED_ZONE, NESTED_ZONE_FILE, &setup, serials));
-        }
+        let zones = zones(&setup, serials);
         let run = loaded.as_ref().map_or(1, |loaded| loaded.run);
         let cookies = Arc::new(Cookies::new([7; 16]));
         let dynamics = loaded.as_ref().map(|loaded| loaded.dynamics(now_ms)).unwrap_or_default();
@@ -287,6 +283,34 @@ impl World {
             changes: restored,
             source: "127.0.0.1".parse().unwrap(),
         }
+    }
+
+    /// Has the server serve what `setup` says from now on, and no other zone.
+    pub fn reload(&mut self, setup: Setup) -> Reloaded {
+        let zones = zones(&setup, &[]);
+        let was = std::mem::replace(&mut self.setup, setup);
+        let unloaded = was.has_nested_zone && !self.setup.has_nested_zone;
+        let unloaded = unloaded.then(|| apex(NESTED_ZONE)).into_iter().collect();
+        self.serve(zones, unloaded)
+    }
+
+    /// Has the server serve nothing.
+    pub fn unload(&mut self) -> Reloaded {
+        self.serve(Vec::new(), vec![apex(ZONE)])
+    }
+
+    fn serve(&mut self, zones: Vec<ZoneInput>, unloaded: Vec<Box<[u8]>>) -> Reloaded {
+        let hasher = self.registrar.published().hasher().clone();
+        let draft =
+            |zone: ZoneInput| (Draft::new(zone.settings, &zone.records, &hasher).unwrap(), zone.grants);
+        let zones = zones.into_iter().map(draft).collect();
+        let keyring = Some(keyring(&self.setup.keys));
+        let reloaded = self.registrar.reload(Reload { zones, unloaded, keyring }, self.now_ms).unwrap();
+        if let Some(store) = &mut self.store {
+            let at = Moment { now_ms: self.now_ms, wall_ms: self.wall_ms };
+            store.commit(&reloaded.changes, &self.registrar.serials(), at).unwrap();
+        }
+        reloaded
     }
 
     /// SIGKILL now, and a start `down_ms` later.
@@ -437,8 +461,7 @@ impl World {
 
     pub fn serial(&self) -> u32 {
         let zones = self.registrar.published();
-        let apex = Name::bytes_from_str(ZONE).unwrap();
-        let apex = NameKey::of(apex.as_slice(), zones.hasher()).unwrap();
+        let apex = NameKey::of(&apex(ZONE), zones.hasher()).unwrap();
         zones.find(&apex).unwrap().serial()
     }
 }
@@ -472,6 +495,19 @@ fn keyring(names: &[&str]) -> Keyring {
         keyring.insert(tsig::Key::new(&name, tsig::Algorithm::HmacSha256, &SECRET).unwrap()).unwrap();
     }
     keyring
+}
+
+fn apex(zone: &str) -> Box<[u8]> {
+    lower(Name::bytes_from_str(zone).unwrap().as_slice())
+}
+
+fn zones(setup: &Setup, stored: &[(Box<[u8]>, u32)]) -> Vec<ZoneInput> {
+    let mut zones = vec![zone(ZONE, &setup.zone_file, setup, stored)];
+    if setup.has_nested_zone {
+        let setup = Setup { pools: Vec::new(), ..setup.clone() };
+        zones.push(zone(NESTED_ZONE, NESTED_ZONE_FILE, &setup, stored));
+    }
+    zones
 }
 
 /// A zone that begins with the later of the file's serial and the stored one.
