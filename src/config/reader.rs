@@ -60,6 +60,8 @@ pub struct Reader {
     keyring: Keyring,
     begun: Server,
     known: BTreeMap<Name, Known>,
+    /// What was last told about files whose names are no zone's.
+    misnamed: Vec<String>,
 }
 
 /// A zone as it was last read, or tried.
@@ -125,7 +127,13 @@ impl Reader {
         let key::Keys { ring: keyring, files: key_files, lines } = std::mem::take(&mut server.keys);
         let mut files: Vec<_> = config_file.map(PathBuf::from).into_iter().chain(key_files.clone()).collect();
         let mut warnings = std::mem::take(&mut server.warnings);
-        let found = find_zones(&zones_dir, &mut warnings)?;
+        let (found, misnamed) = find_zones(&zones_dir, &mut warnings)?;
+        if let Some(error) = misnamed.into_iter().next() {
+            return Err(error);
+        }
+        if found.is_empty() {
+            return Err(ConfigError::NoZones { dir: zones_dir });
+        }
         let served = Served::new(found.iter().map(|(apex, found)| (apex.clone(), found.toml_path())));
         let keys = Keys { ring: &keyring, file: config_file };
         let (mut zones, mut known) = (Vec::new(), BTreeMap::new());
@@ -155,7 +163,8 @@ impl Reader {
         };
         let stamps = own_stamp.into_iter().chain(stamps(&key_files)).collect();
         let begun = server;
-        Ok((Reader { config_file, listen_given, zones_dir, stamps, keyring, begun, known }, config))
+        let misnamed = Vec::new();
+        Ok((Reader { config_file, listen_given, zones_dir, stamps, keyring, begun, known, misnamed }, config))
     }
 
     /// Where the zones' files are.
@@ -169,10 +178,15 @@ impl Reader {
         let is_explicit = asked == Asked::Explicitly;
         let mut ignored = Vec::new();
         let warnings = if is_explicit { &mut reread.warnings } else { &mut ignored };
-        let mut found = match find_zones(&self.zones_dir, warnings) {
-            Err(ConfigError::NoZones { .. }) if !is_explicit => BTreeMap::new(),
-            found => found?,
-        };
+        let (mut found, misnamed) = find_zones(&self.zones_dir, warnings)?;
+        if found.is_empty() && is_explicit {
+            return Err(ConfigError::NoZones { dir: self.zones_dir.clone() });
+        }
+        let told: Vec<String> = misnamed.iter().map(ToString::to_string).collect();
+        let are_new =
+            misnamed.into_iter().zip(&told).filter(|(_, told)| is_explicit || !self.misnamed.contains(told));
+        reread.errors.extend(are_new.map(|(error, _)| error));
+        self.misnamed = told;
         let mut unused = Vec::new();
         match asked {
             Asked::ByWatching => self.keep_missing(&mut found, &mut reread),
@@ -251,7 +265,7 @@ impl Reader {
     }
 
     /// Has zones of which a file is gone stay as they were.
-    fn keep_missing(&mut self, found: &mut BTreeMap<Name, Found>, reread: &mut Reread) {
+    fn keep_missing(&mut self, found: &mut Zones, reread: &mut Reread) {
         for (apex, known) in self.known.iter_mut().filter(|(_, known)| known.is_served) {
             let there = found.entry(apex.clone()).or_default();
             let missing = known.found.missing_from(there);
@@ -261,6 +275,10 @@ impl Reader {
             *there = known.found.clone();
             // Told once: its stamp is that of a file which is not there.
             for (path, held) in known.stamps.iter_mut().filter(|(path, _)| missing.contains(path)) {
+                // One that another of its name stands before is still there.
+                if path.exists() {
+                    continue;
+                }
                 reread.missing.extend(held.take().map(|_| path.clone()));
             }
         }
@@ -298,15 +316,21 @@ impl Found {
     }
 }
 
-/// The zones in a directory: NAME.zone and NAME.toml. Everything else there is somebody else's, such as what editors leave.
-fn find_zones(dir: &Path, warnings: &mut Vec<ConfigWarning>) -> Result<BTreeMap<Name, Found>, ConfigError> {
+type Zones = BTreeMap<Name, Found>;
+
+/// The zones in a directory: NAME.zone and NAME.toml, and what is wrong with the names of such files. Everything else there
+/// is somebody else's, such as what editors leave.
+fn find_zones(
+    dir: &Path,
+    warnings: &mut Vec<ConfigWarning>,
+) -> Result<(Zones, Vec<ConfigError>), ConfigError> {
     let failed = |error| ConfigError::ZonesDirectory { dir: dir.into(), error };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         paths.push(entry.map_err(failed)?.path());
     }
     paths.sort();
-    let mut zones: BTreeMap<Name, Found> = BTreeMap::new();
+    let (mut zones, mut misnamed) = (Zones::new(), Vec::new());
     for path in paths.into_iter().filter(|path| path.is_file()) {
         let is_zone = match path.extension().and_then(|extension| extension.to_str()) {
             Some("zone") => true,
@@ -320,14 +344,18 @@ fn find_zones(dir: &Path, warnings: &mut Vec<ConfigWarning>) -> Result<BTreeMap<
         if stem.starts_with(['.', '#']) {
             continue;
         }
-        let Some(apex) = absolute_name(&stem) else { return Err(ConfigError::ZoneName { path }) };
+        let Some(apex) = absolute_name(&stem) else {
+            misnamed.push(ConfigError::ZoneName { path });
+            continue;
+        };
         let found = zones.entry(apex).or_default();
         let place = if is_zone { &mut found.zone } else { &mut found.toml };
-        if let Some(first) = place.replace(path.clone()) {
-            return Err(ConfigError::SameZone { first, second: path });
+        match place {
+            Some(first) => misnamed.push(ConfigError::SameZone { first: first.clone(), second: path }),
+            None => *place = Some(path),
         }
     }
-    if zones.is_empty() { Err(ConfigError::NoZones { dir: dir.into() }) } else { Ok(zones) }
+    Ok((zones, misnamed))
 }
 
 fn load_zone(

@@ -1,5 +1,6 @@
 mod grants;
 mod keys;
+mod rereading;
 mod warnings;
 
 use std::num::NonZeroU16;

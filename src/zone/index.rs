@@ -27,9 +27,10 @@ pub struct Index {
 }
 
 impl Index {
-    /// An empty index.
+    /// An empty index: 8 KB, for all its tables are one until they have something.
     pub fn new(hasher: NameHasher) -> Self {
-        Index { shards: (0..SHARDS).map(|_| ArcSwap::from_pointee(HashTable::new())).collect(), hasher }
+        let empty = Arc::new(HashTable::new());
+        Index { shards: (0..SHARDS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(), hasher }
     }
 
     fn shard(&self, hash: u64) -> Option<&ArcSwap<HashTable<Entry>>> {
