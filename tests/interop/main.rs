@@ -27,6 +27,7 @@ mod nsupdate;
 mod python;
 mod refusals;
 mod registration;
+mod reload;
 mod restart;
 mod server;
 mod table;
