@@ -86,7 +86,8 @@ impl Worker {
     fn ask(&mut self, world: &World, transport: Transport, message: &[u8]) -> Outcome {
         let zones = world.registrar.published();
         let cookie = Some(world.cookie_terms());
-        let context = Context { zones, transport, now_ms: world.now_ms, reserved: 0, cookie };
+        let context =
+            Context { zones, transport, now_ms: world.now_ms, reserved: 0, cookie, keepalive: None };
         let reading = query::read(zones, message, &mut self.question);
         query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
     }

@@ -62,7 +62,9 @@ fn settings(config: &Config) -> Settings {
         batch: config.udp.batch,
         receive_buffer_bytes: config.udp.receive_buffer_bytes,
         tcp_connections: config.tcp.connections,
+        tcp_client_connections: config.tcp.client_connections,
         tcp_idle_ms: config.tcp.idle_ms,
+        tcp_message_ms: config.tcp.message_ms,
         tcp_pipeline: config.tcp.pipeline,
         update_queue: config.limits.update_queue,
     }

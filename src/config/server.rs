@@ -40,8 +40,12 @@ pub struct UdpSettings {
 pub struct TcpSettings {
     /// Connections open at a time, over all listeners.
     pub connections: usize,
+    /// Those of one client, an IPv4 address or an IPv6 network of 64 bits (RFC 7766 section 6.2.2).
+    pub client_connections: usize,
     /// Milliseconds after which a silent connection is closed (RFC 7766 section 6.2.3).
     pub idle_ms: u64,
+    /// Milliseconds that a request may take from its first octet to its last, and replies to be taken.
+    pub message_ms: u64,
     /// Requests in flight on one connection (RFC 7766 section 6.2.1.1).
     pub pipeline: usize,
 }
@@ -103,7 +107,9 @@ struct UdpTable {
 #[serde(deny_unknown_fields)]
 struct TcpTable {
     connections: Number,
+    client_connections: Number,
     idle_ms: Number,
+    message_ms: Number,
     pipeline: Number,
 }
 
@@ -155,11 +161,7 @@ impl Server {
                     1 << 16..=1 << 30,
                 )?,
             },
-            tcp: TcpSettings {
-                connections: source.number("connections", &file.tcp.connections, 1024, 1..=65_536)?,
-                idle_ms: source.number("idle_ms", &file.tcp.idle_ms, 10_000, 100..=3_600_000)?,
-                pipeline: source.number("pipeline", &file.tcp.pipeline, 64, 1..=4096)?,
-            },
+            tcp: tcp(source, &file.tcp)?,
             limits: Limits {
                 update_queue: source.number("update_queue", &file.limits.update_queue, 4096, 1..=1 << 20)?,
                 pools: source.number("pools", &file.limits.pools, 131_072, 1..=members_max)?,
@@ -201,4 +203,22 @@ fn listeners(source: &Source, given: &List) -> Result<Vec<SocketAddr>, ConfigErr
         listen = vec![([127, 0, 0, 1], 5300).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 5300).into()];
     }
     Ok(listen)
+}
+
+fn tcp(source: &Source, file: &TcpTable) -> Result<TcpSettings, ConfigError> {
+    let connections: usize = source.number("connections", &file.connections, 1024, 1..=65_536)?;
+    // One client leaves room for others, and a site behind one address has as many as hosts that speak TCP at once.
+    let each = connections.div_ceil(4);
+    Ok(TcpSettings {
+        connections,
+        client_connections: source.number(
+            "client_connections",
+            &file.client_connections,
+            each,
+            1..=65_536,
+        )?,
+        idle_ms: source.number("idle_ms", &file.idle_ms, 10_000, 100..=3_600_000)?,
+        message_ms: source.number("message_ms", &file.message_ms, 10_000, 100..=30_000)?,
+        pipeline: source.number("pipeline", &file.pipeline, 64, 1..=4096)?,
+    })
 }

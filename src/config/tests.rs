@@ -75,7 +75,14 @@ fn everything_has_a_default() {
     assert_eq!(config.store.cache_bytes, 16 << 20);
     assert!((1..=64).contains(&config.udp.workers));
     assert_eq!((config.udp.batch, config.udp.receive_buffer_bytes), (16, 4 << 20));
-    assert_eq!(config.tcp, TcpSettings { connections: 1024, idle_ms: 10_000, pipeline: 64 });
+    let tcp = TcpSettings {
+        connections: 1024,
+        client_connections: 256,
+        idle_ms: 10_000,
+        message_ms: 10_000,
+        pipeline: 64,
+    };
+    assert_eq!(config.tcp, tcp);
     assert_eq!(
         config.limits,
         Limits { update_queue: 4096, pools: 131_072, members: 1_000_000, records: 1_000_000 }
@@ -88,6 +95,20 @@ fn everything_has_a_default() {
     assert_eq!((defaults.policy, defaults.ttl_s), (Policy::RoundRobin, 5));
     assert_eq!((defaults.addresses, defaults.services), (Shown::All, Shown::All));
     assert_eq!(defaults.leases, LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 });
+}
+
+#[test]
+fn one_client_has_a_quarter_of_all_connections_unless_it_is_said_otherwise() {
+    for (toml, wanted) in [
+        ("connections = 9", (9, 3)),
+        ("connections = 1", (1, 1)),
+        ("connections = 9\nclient_connections = 9", (9, 9)),
+    ] {
+        let config = format!("[tcp]\n{toml}\nmessage_ms = 500\n");
+        let files = [("rollcall.toml", config.as_str()), ("zones/pool.example.zone", ZONE)];
+        let tcp = load_files(&files).1.unwrap().tcp;
+        assert_eq!(((tcp.connections, tcp.client_connections), tcp.message_ms), (wanted, 500), "{toml}");
+    }
 }
 
 #[test]

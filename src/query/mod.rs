@@ -117,6 +117,9 @@ pub struct Context<'a> {
     /// What the reply's cookie is made from. Filled in for a message that has one ([`Question::has_cookie`]), so that the
     /// others need neither their client's address nor the wall clock; without it a reply has none.
     pub cookie: Option<CookieTerms<'a>>,
+    /// How long the client's connection may be idle from now on, in units of 100 ms, for a client that asks
+    /// ([`Question::wants_keepalive`]). `None` over UDP, where the option means nothing (RFC 7828 section 3.2.2).
+    pub keepalive: Option<u16>,
 }
 
 /// What a server cookie is made from besides the client's.
@@ -156,7 +159,7 @@ pub fn answer(
 fn bare(context: &Context<'_>, question: &Question, rcode: Rcode, message: &[u8], out: &mut [u8]) -> Outcome {
     let answered = if rcode == Rcode::NOTIMP { Answered::NotImp } else { Answered::FormErr };
     let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
-    put_bare(question, answered, rcode, 0, cookie, out)
+    put_bare(question, answered, rcode, 0, (cookie, context.keepalive), out)
 }
 
 /// The reply to a message that is about the cookie alone: NOERROR with one that is good, or BADCOOKIE if the client thought
@@ -168,7 +171,14 @@ fn answer_cookie(context: &Context<'_>, question: &Question, message: &[u8], out
     let is_good = cookie.server.is_none() || terms.cookies.check(&cookie, terms.client, terms.now_s);
     let (rcode, extended_rcode) =
         if is_good { (Rcode::NOERROR, 0) } else { (OptRecord::BADCOOKIE_RCODE, OptRecord::BADCOOKIE) };
-    put_bare(question, Answered::Cookie, rcode, extended_rcode, Some(terms.answer(&cookie)), out)
+    put_bare(
+        question,
+        Answered::Cookie,
+        rcode,
+        extended_rcode,
+        (Some(terms.answer(&cookie)), context.keepalive),
+        out,
+    )
 }
 
 fn put_bare(
@@ -176,12 +186,12 @@ fn put_bare(
     answered: Answered,
     rcode: Rcode,
     extended_rcode: u8,
-    cookie: Option<[u8; COOKIE_LEN]>,
+    options: Options,
     out: &mut [u8],
 ) -> Outcome {
     let limit = out.len();
     let Some(mut reply) = Reply::new(out, limit) else { return Outcome::Silence };
-    let opt = question.edns.as_ref().is_some_and(|edns| put_opt(&mut reply, edns, extended_rcode, cookie));
+    let opt = question.edns.as_ref().is_some_and(|edns| put_opt(&mut reply, edns, extended_rcode, options));
     Outcome::Reply(reply.finish(&question.header, 0, rcode, [0, 0, 0, u16::from(opt)]), answered)
 }
 
@@ -201,11 +211,16 @@ impl CookieTerms<'_> {
     }
 }
 
-fn put_opt(reply: &mut Reply<'_>, edns: &Edns, extended_rcode: u8, cookie: Option<[u8; COOKIE_LEN]>) -> bool {
+/// The cookie and the idle timeout of a reply's OPT.
+type Options = (Option<[u8; COOKIE_LEN]>, Option<u16>);
+
+fn put_opt(reply: &mut Reply<'_>, edns: &Edns, extended_rcode: u8, options: Options) -> bool {
     let dnssec_ok = edns.dnssec_ok;
-    match cookie {
-        None => OptRecord::put_plain(reply, extended_rcode, dnssec_ok),
-        cookie => OptRecord { extended_rcode, dnssec_ok, cookie, ..OptRecord::default() }.put(reply),
+    match options {
+        (None, None) => OptRecord::put_plain(reply, extended_rcode, dnssec_ok),
+        (cookie, keepalive) => {
+            OptRecord { extended_rcode, dnssec_ok, cookie, keepalive, ..OptRecord::default() }.put(reply)
+        }
     }
 }
 
@@ -230,7 +245,8 @@ fn answer_question(
     let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
     if question.edns.is_some() {
         let cookie_len = if cookie.is_some() { OptRecord::COOKIE_OPTION_LEN } else { 0 };
-        reply.set_limit(size.checked_sub(OptRecord::PLAIN_LEN + cookie_len)?);
+        let keepalive_len = if context.keepalive.is_some() { OptRecord::KEEPALIVE_OPTION_LEN } else { 0 };
+        reply.set_limit(size.checked_sub(OptRecord::PLAIN_LEN + cookie_len + keepalive_len)?);
     }
     let refusal = refusal(question);
     let mut writer = Writer::new(context, scratch, reply);
@@ -243,7 +259,7 @@ fn answer_question(
     if let Some(edns) = &question.edns {
         reply.set_limit(size);
         let extended_rcode = if answered == Answered::BadVers { OptRecord::BADVERS } else { 0 };
-        counts[3] += u16::from(put_opt(&mut reply, edns, extended_rcode, cookie));
+        counts[3] += u16::from(put_opt(&mut reply, edns, extended_rcode, (cookie, context.keepalive)));
     }
     Some((reply.finish(&question.header, flags, rcode(answered), counts), answered))
 }

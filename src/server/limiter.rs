@@ -95,7 +95,7 @@ impl SourceLimiter {
 }
 
 /// Whom an address belongs to: with IPv6 everybody has a /64, and could be a new source in each message.
-fn host(source: IpAddr) -> IpAddr {
+pub fn host(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(ip) => Ipv6Network::new(ip, 64).map_or(source, |network| network.network().into()),
         source => source,

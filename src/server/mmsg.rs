@@ -1,4 +1,5 @@
-//! Many datagrams a system call: `recvmmsg` and `sendmmsg`, and the address that each datagram was sent to.
+//! Many datagrams a system call: `recvmmsg` and `sendmmsg`, the address that each datagram was sent to, and whole datagrams
+//! or none.
 //!
 //! The one file with `unsafe`: socket2, rustix and quinn-udp each lack one of the two calls. A [`Batch`] owns every buffer
 //! that the kernel is pointed at. The pointers are set anew before each call, from the buffers as they then lie, so a batch
@@ -10,13 +11,16 @@
 
 #![allow(unsafe_code, reason = "the socket calls that no safe wrapper has")]
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::ptr;
 
-use crate::wire::UDP_PAYLOAD_MAX;
+use crate::wire::{UDP_PAYLOAD_MAX, cut};
 
 /// Octets of the largest datagram taken. OPT advertises 1232, but an UPDATE with a long RRset arrives in fragments all the
 /// same; past this size clients use TCP.
@@ -131,6 +135,17 @@ pub struct Batch {
     headers: Box<[libc::mmsghdr]>,
     received: usize,
     oversized: u64,
+    /// Which of the replies last sent were too long for the link, counting from 0.
+    too_long: Vec<usize>,
+}
+
+/// What became of replies that did not simply leave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// The kernel would not take them.
+    pub unsent: u64,
+    /// They were too long for the link, and left as [`cut`] makes them.
+    pub shortened: u64,
 }
 
 impl Batch {
@@ -151,6 +166,7 @@ impl Batch {
             headers: (0..width).map(|_| unsafe { mem::zeroed() }).collect(),
             received: 0,
             oversized: 0,
+            too_long: Vec::with_capacity(width),
         }
     }
 
@@ -227,9 +243,33 @@ impl Batch {
         self.messages.get(i).map(|message| &message.peer)
     }
 
-    /// Sends the replies that were set; returns how many the kernel would not take. One that it refuses (the peer's host
-    /// is unreachable, a filter forbids it, the buffer is full) is skipped: its client asks again, the others need not.
-    pub fn send(&mut self, socket: &UdpSocket) -> u64 {
+    /// Sends the replies that were set. One that is too long for the link goes again with TC set, so that the client comes
+    /// by TCP (RFC 9715 section 3.1). One that the kernel refuses (the peer's host is unreachable, a filter forbids it, the
+    /// buffer is full) is skipped: its client asks again, the others need not.
+    pub fn send(&mut self, socket: &UdpSocket) -> Troubles {
+        let mut troubles = Troubles::default();
+        loop {
+            troubles.unsent += self.send_whole(socket);
+            if self.too_long.is_empty() {
+                self.received = 0;
+                return troubles;
+            }
+            let replies =
+                self.messages.iter_mut().take(self.received).filter(|message| message.reply_len > 0);
+            for (i, message) in replies.enumerate() {
+                let reply = message.reply.get_mut(..message.reply_len).unwrap_or_default();
+                // What is as short as can be is not cut twice, so this comes to an end.
+                let shorter = if self.too_long.contains(&i) { cut(reply) } else { None };
+                troubles.shortened += u64::from(shorter.is_some());
+                troubles.unsent += u64::from(shorter.is_none() && self.too_long.contains(&i));
+                message.reply_len = shorter.unwrap_or_default();
+            }
+        }
+    }
+
+    /// Sends the replies that were set, but for those that are too long for the link: these it notes. Returns how many the
+    /// kernel would not take otherwise.
+    fn send_whole(&mut self, socket: &UdpSocket) -> u64 {
         let replies = self.messages.iter_mut().take(self.received).filter(|message| message.reply_len > 0);
         let mut count = 0;
         for ((message, iovec), header) in replies.zip(&mut self.iovecs).zip(&mut self.headers) {
@@ -241,22 +281,24 @@ impl Batch {
             message.peer.address_to(&mut header.msg_hdr);
             count += 1;
         }
-        self.received = 0;
-        let mut unsent = 0;
-        let mut rest = self.headers.get_mut(..count).unwrap_or_default();
-        while !rest.is_empty() {
+        self.too_long.clear();
+        let (mut unsent, mut done) = (0, 0);
+        while let Some(rest @ [_, ..]) = self.headers.get_mut(done..count) {
             // SAFETY: every header in `rest` was pointed, in the loop above, at buffers that `self` owns.
             let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
-            let passed = match usize::try_from(sent) {
-                Ok(sent) if sent > 0 => sent,
-                _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => 0,
-                // The error is the first datagram's: the kernel reports one only when it has sent nothing.
+            // The error is the first datagram's: the kernel reports one only when it has sent nothing.
+            done += match (usize::try_from(sent), io::Error::last_os_error()) {
+                (Ok(sent), _) if sent > 0 => sent,
+                (_, error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                (_, error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                    self.too_long.push(done);
+                    1
+                }
                 _ => {
                     unsent += 1;
                     1
                 }
             };
-            rest = rest.get_mut(passed..).unwrap_or_default();
         }
         unsent
     }
@@ -290,137 +332,39 @@ pub fn ask_for_destination(socket: &socket2::Socket, address: SocketAddr) -> io:
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
     };
-    let on: libc::c_int = 1;
+    set(socket, level, option, 1)
+}
+
+/// Keeps datagrams whole (RFC 9715): fragments can be replaced by somebody who sees none of them, and get lost in firewalls.
+///
+/// Of Linux's ways, this one sets DF, does not believe what ICMP says of the path, and fails with EMSGSIZE where the link
+/// itself is too narrow. The others lack something: IP_PMTUDISC_DO believes ICMP, which anybody can forge; _OMIT, which BIND
+/// and Unbound use, and _INTERFACE leave DF clear, so that routers still make fragments.
+pub fn never_fragment(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+        SocketAddr::V6(_) => {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
+        }
+    }
+}
+
+/// Sets an option whose value is an int.
+fn set(
+    socket: &socket2::Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the option's value is the int that the pointer and the length describe.
     let done = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             level,
             option,
-            ptr::from_ref(&on).cast(),
+            ptr::from_ref(&value).cast(),
             size_of::<libc::c_int>() as _,
         )
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::super::udp;
-    use super::*;
-
-    fn socket(address: &str) -> UdpSocket {
-        udp::bind(address.parse().unwrap(), 65_536).unwrap()
-    }
-
-    /// A client that hears only what comes from the address it asked.
-    fn client_of(server: &UdpSocket, ip: &str) -> UdpSocket {
-        let port = server.local_addr().unwrap().port();
-        let own = if ip.contains(':') { "[::1]:0" } else { "127.0.0.1:0" };
-        let client = socket(own);
-        client.connect((ip, port)).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        client
-    }
-
-    /// Receives until `wanted` datagrams have come, answering each with its own octets and an exclamation mark.
-    fn echo(server: &UdpSocket, wanted: usize) -> u64 {
-        let mut batch = Batch::new(4);
-        let mut seen = 0;
-        while seen < wanted {
-            let received = batch.receive(server).unwrap();
-            for i in 0..received {
-                let (request, reply) = batch.reply_buffer(i);
-                let len = request.len();
-                reply[..len].copy_from_slice(request);
-                reply[len] = b'!';
-                batch.set_reply(i, len + 1);
-            }
-            assert_eq!(batch.send(server), 0);
-            seen += received;
-        }
-        batch.oversized()
-    }
-
-    fn heard(client: &UdpSocket) -> Vec<u8> {
-        let mut buffer = [0; 64];
-        let len = client.recv(&mut buffer).unwrap();
-        buffer[..len].to_vec()
-    }
-
-    #[test]
-    fn replies_leave_from_the_address_that_was_asked() {
-        for (bound, asked) in [
-            ("127.0.0.1:0", "127.0.0.1"),
-            ("0.0.0.0:0", "127.0.0.1"),
-            ("0.0.0.0:0", "127.0.0.2"),
-            ("[::1]:0", "::1"),
-            ("[::]:0", "::1"),
-        ] {
-            let server = socket(bound);
-            let client = client_of(&server, asked);
-            // More than one batch holds.
-            for i in 0..9_u8 {
-                client.send(&[i]).unwrap();
-            }
-            assert_eq!(echo(&server, 9), 0);
-            for i in 0..9 {
-                assert_eq!(heard(&client), [i, b'!'], "{asked} at {bound}");
-            }
-        }
-    }
-
-    #[test]
-    fn one_reply_later_goes_the_same_way() {
-        for (bound, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1"), ("127.0.0.1:0", "127.0.0.1")] {
-            let server = socket(bound);
-            let client = client_of(&server, asked);
-            client.send(b"?").unwrap();
-            let mut batch = Batch::new(1);
-            assert_eq!(batch.receive(&server).unwrap(), 1);
-            let peer = *batch.peer(0).unwrap();
-            assert_eq!(peer.address(), client.local_addr().unwrap());
-            send_one(&server, b"later", &peer).unwrap();
-            assert_eq!(heard(&client), b"later", "{asked} at {bound}");
-        }
-    }
-
-    #[test]
-    fn a_reply_that_cannot_be_sent_does_not_hold_up_the_others() {
-        let server = socket("127.0.0.1:0");
-        let clients = [client_of(&server, "127.0.0.1"), client_of(&server, "127.0.0.1")];
-        let mut batch = Batch::new(3);
-        for client in [&clients[0], &clients[0], &clients[1]] {
-            client.send(b"?").unwrap();
-        }
-        assert_eq!(batch.receive(&server).unwrap(), 3);
-        // Nobody has port 0: EINVAL.
-        batch.messages[1].peer.name.sin6_port = 0;
-        for i in 0..3 {
-            batch.set_reply(i, 1);
-        }
-        assert_eq!(batch.send(&server), 1);
-        assert_eq!((heard(&clients[0]).len(), heard(&clients[1]).len()), (1, 1));
-    }
-
-    #[test]
-    fn an_oversized_datagram_reads_as_empty() {
-        let server = socket("127.0.0.1:0");
-        let client = client_of(&server, "127.0.0.1");
-        client.send(&[7; REQUEST_MAX + 1]).unwrap();
-        client.send(&[8; REQUEST_MAX]).unwrap();
-        let mut batch = Batch::new(2);
-        assert_eq!(batch.receive(&server).unwrap(), 2);
-        assert_eq!(batch.oversized(), 1);
-        assert_eq!((batch.request(0).len(), batch.request(1).len()), (0, REQUEST_MAX));
-        assert_eq!(batch.request(2), b"");
-    }
-
-    #[test]
-    fn a_quiet_socket_gives_the_worker_back() {
-        let server = socket("127.0.0.1:0");
-        assert_eq!(Batch::new(2).receive(&server).unwrap(), 0);
-    }
 }

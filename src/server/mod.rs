@@ -71,8 +71,12 @@ pub struct Settings {
     pub receive_buffer_bytes: usize,
     /// TCP connections at a time.
     pub tcp_connections: usize,
+    /// Those of one client: an IPv4 address, or an IPv6 network of 64 bits.
+    pub tcp_client_connections: usize,
     /// Milliseconds after which a TCP connection without a request is closed (RFC 7766 section 6.2.3).
     pub tcp_idle_ms: u64,
+    /// Milliseconds that a TCP request may take from its first octet to its last, and replies to be taken.
+    pub tcp_message_ms: u64,
     /// UPDATEs that a TCP connection may have open at a time.
     pub tcp_pipeline: usize,
     /// UPDATEs that may wait for the registrar, up to 64 KB each.
@@ -312,8 +316,13 @@ impl Running {
         alarm: &mpsc::Sender<String>,
     ) -> Result<(), ServeError> {
         let limits = tcp::Limits {
-            connections: Arc::clone(&self.connections),
-            idle: Duration::from_millis(settings.tcp_idle_ms),
+            places: tcp::Places::new(
+                Arc::clone(&self.connections),
+                self.connections_max,
+                settings.tcp_client_connections,
+                Duration::from_millis(settings.tcp_idle_ms),
+            ),
+            message: Duration::from_millis(settings.tcp_message_ms),
             pipeline: settings.tcp_pipeline,
         };
         // tokio's sockets register with the runtime that they are made in.

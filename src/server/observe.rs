@@ -123,12 +123,22 @@ pub struct Counters {
     pub tcp: Block,
     /// TCP connections accepted.
     pub connections: AtomicU64,
-    /// TCP connections closed at once because there were too many.
+    /// TCP connections closed at once because there were too many, and none that rested.
     pub connections_over: AtomicU64,
-    /// TCP connections closed because the client sent nothing whole, or read nothing, for too long.
+    /// TCP connections closed at once because their client had too many.
+    pub connections_over_client: AtomicU64,
+    /// TCP connections closed to make room for others: they had rested longest.
+    pub connections_made_room: AtomicU64,
+    /// TCP connections closed because the client asked nothing for too long.
     pub connections_idle: AtomicU64,
+    /// TCP connections closed because a request did not become whole, or replies were not taken, in time.
+    pub connections_slow: AtomicU64,
     /// TCP connections closed because of a length that no message has.
     pub connections_malformed: AtomicU64,
+    /// Attempts to accept a TCP connection that failed, mostly for want of file descriptors.
+    pub accepts_failed: AtomicU64,
+    /// UDP replies that were too long for the link, and went with TC instead.
+    pub shortened: AtomicU64,
     /// Of members.
     changes: [AtomicU64; CAUSES.len()],
     /// Of the ordinary records of names.
@@ -178,8 +188,13 @@ impl Counters {
             tcp: Block::default(),
             connections: AtomicU64::default(),
             connections_over: AtomicU64::default(),
+            connections_over_client: AtomicU64::default(),
+            connections_made_room: AtomicU64::default(),
             connections_idle: AtomicU64::default(),
+            connections_slow: AtomicU64::default(),
             connections_malformed: AtomicU64::default(),
+            accepts_failed: AtomicU64::default(),
+            shortened: AtomicU64::default(),
             changes: Default::default(),
             name_changes: Default::default(),
             updates: AtomicU64::default(),
@@ -223,14 +238,20 @@ impl Counters {
         names.retain(|cause, _| {
             [Cause::Changed, Cause::Renewed, Cause::Lapsed].map(Cause::as_str).contains(&cause.as_str())
         });
+        let mut udp = path(&self.udp);
+        udp.insert("shortened".to_owned(), read(&self.shortened).into());
         json!({
-            "udp": path(&self.udp),
+            "udp": udp,
             "tcp": path(std::slice::from_ref(&self.tcp)),
             "connections": {
                 "accepted": read(&self.connections),
                 "over_limit": read(&self.connections_over),
+                "over_client_limit": read(&self.connections_over_client),
+                "made_room": read(&self.connections_made_room),
                 "idle": read(&self.connections_idle),
+                "slow": read(&self.connections_slow),
                 "malformed": read(&self.connections_malformed),
+                "accepts_failed": read(&self.accepts_failed),
             },
             "updates": {
                 "handled": read(&self.updates),

@@ -1,7 +1,9 @@
 //! A whole server on free ports of the loopback, asked by plain sockets.
 
+mod tcp;
+
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,7 +63,8 @@ pub fn registration(label: &str) -> Vec<u8> {
     message
 }
 
-/// The causes of what was committed. Shared with the test, for the server owns its store.
+/// The causes of what was committed. Shared with the test, for the server owns its store. While the test holds it, a commit
+/// waits.
 #[derive(Clone, Default)]
 struct FakeStore(Arc<Mutex<Vec<Cause>>>);
 
@@ -85,8 +88,10 @@ fn settings(listen: &[&str]) -> Settings {
         workers: 2,
         batch: 4,
         receive_buffer_bytes: 65_536,
-        tcp_connections: 2,
+        tcp_connections: 8,
+        tcp_client_connections: 8,
         tcp_idle_ms: 10_000,
+        tcp_message_ms: 10_000,
         tcp_pipeline: 3,
         update_queue: 64,
     }
@@ -121,7 +126,11 @@ fn ask_udp(address: SocketAddr, message: &[u8]) -> Vec<u8> {
 }
 
 fn connect(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(server.addresses()[0]).unwrap();
+    connect_to(server.addresses()[0])
+}
+
+fn connect_to(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream
 }
@@ -182,87 +191,6 @@ fn an_update_is_committed_before_it_is_acknowledged() {
     stream.write_all(&framed(1, &registration("m2"))).unwrap();
     assert_eq!(rcode(&heard(&mut stream)), Rcode::NOERROR);
     assert_eq!(*store.0.lock().unwrap(), [Cause::Joined; 2]);
-}
-
-#[test]
-fn pipelined_requests_are_all_answered_though_more_come_than_may_be_open() {
-    let (server, _) = start(&["127.0.0.1:0"]);
-    let mut stream = connect(&server);
-    let mut octets = Vec::new();
-    for id in (0..40).step_by(2) {
-        octets.extend(framed(id, QUESTION));
-        octets.extend(framed(id + 1, &registration(&format!("m{id}"))));
-    }
-    // In pieces that end anywhere; then half-closed, and the replies still come.
-    for piece in octets.chunks(97) {
-        stream.write_all(piece).unwrap();
-    }
-    stream.shutdown(Shutdown::Write).unwrap();
-    let mut ids: Vec<_> = (0..40).map(|_| heard(&mut stream)[1]).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, (0..40).collect::<Vec<_>>());
-    assert!(is_closed(&mut stream));
-}
-
-#[test]
-fn a_connection_that_brings_nothing_whole_is_closed() {
-    let (server, _) = start_with(&Settings { tcp_idle_ms: 300, ..settings(&["127.0.0.1:0"]) });
-    let mut silent = connect(&server);
-    assert!(is_closed(&mut silent));
-    // Octet by octet is no progress.
-    let mut slow = connect(&server);
-    let started_ms = super::clock::now_ms();
-    for octet in framed(1, QUESTION) {
-        if slow.write_all(&[octet]).is_err() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(40));
-    }
-    assert!(is_closed(&mut slow));
-    assert!(super::clock::now_ms() - started_ms >= 300);
-    assert_eq!(server.counters().to_json()["connections"]["idle"], 2);
-}
-
-#[test]
-fn a_client_that_does_not_read_is_neither_read_from_nor_kept() {
-    let (server, _) = start_with(&Settings { tcp_idle_ms: 300, ..settings(&["127.0.0.1:0"]) });
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4_096).unwrap();
-    socket.connect(&server.addresses()[0].into()).unwrap();
-    let mut stream = TcpStream::from(socket);
-    stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
-    let questions = framed(1, QUESTION).repeat(1_000);
-    // Once the buffers of both kernels are full the server stops to read, and 300 ms later it closes.
-    let error = (0..10_000).find_map(|_| stream.write_all(&questions).err()).unwrap();
-    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
-    assert_eq!(server.counters().to_json()["connections"]["idle"], 1);
-}
-
-#[test]
-fn a_length_that_no_message_has_closes_the_connection() {
-    let (server, _) = start(&["127.0.0.1:0"]);
-    for len in [0, 11] {
-        let mut stream = connect(&server);
-        stream.write_all(&framed(3, QUESTION)).unwrap();
-        assert_eq!(heard(&mut stream)[1], 3);
-        stream.write_all(&[0, len]).unwrap();
-        assert!(is_closed(&mut stream), "length {len}");
-    }
-    assert_eq!(server.counters().to_json()["connections"]["malformed"], 2);
-}
-
-#[test]
-fn connections_over_the_limit_are_closed_and_the_others_served() {
-    let (server, _) = start(&["127.0.0.1:0"]);
-    let mut held = [connect(&server), connect(&server)];
-    for (id, stream) in held.iter_mut().enumerate() {
-        stream.write_all(&framed(id as u8, QUESTION)).unwrap();
-        assert_eq!(heard(stream)[1], id as u8);
-    }
-    assert!(is_closed(&mut connect(&server)));
-    held[0].write_all(&framed(9, QUESTION)).unwrap();
-    assert_eq!(heard(&mut held[0])[1], 9);
-    assert_eq!(server.counters().to_json()["connections"]["over_limit"], 1);
 }
 
 #[test]

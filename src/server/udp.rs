@@ -8,6 +8,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Between attempts on a socket that fails otherwise than by silence: one log line a second, and no spinning.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A UDP socket as the workers use it: shared port, no IPv4 on IPv6 sockets, and told the asked address if it has none of
-/// its own.
+/// A UDP socket as the workers use it: shared port, no IPv4 on IPv6 sockets, no fragments, and told the asked address if it
+/// has none of its own.
 pub fn bind(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -42,6 +43,7 @@ pub fn bind(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpS
     socket.set_recv_buffer_size(receive_buffer_bytes)?;
     socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
     socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+    mmsg::never_fragment(&socket, address)?;
     if address.ip().is_unspecified() {
         mmsg::ask_for_destination(&socket, address)?;
     }
@@ -100,7 +102,8 @@ impl Worker {
     fn serve(&mut self, received: usize) {
         let zones = self.shared.zones.load();
         let (transport, now_ms) = (Transport::Udp, clock::now_ms());
-        let mut context = Context { zones: &zones, transport, now_ms, reserved: 0, cookie: None };
+        let mut context =
+            Context { zones: &zones, transport, now_ms, reserved: 0, cookie: None, keepalive: None };
         let mut now_s = None;
         self.readings.clear();
         for (i, question) in self.questions.iter_mut().enumerate().take(received) {
@@ -125,7 +128,11 @@ impl Worker {
             };
             self.tally.count(event, 1);
         }
-        self.tally.count(Event::Unsent, self.batch.send(&self.socket));
+        let troubles = self.batch.send(&self.socket);
+        self.tally.count(Event::Unsent, troubles.unsent);
+        if troubles.shortened > 0 {
+            self.shared.counters.shortened.fetch_add(troubles.shortened, Ordering::Relaxed);
+        }
         self.tally.count(Event::Oversized, self.batch.oversized());
         if let Some(block) = self.shared.counters.udp(self.number) {
             block.add(&mut self.tally);

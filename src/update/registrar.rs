@@ -304,7 +304,14 @@ impl Registrar {
         // Modulo 2^32, as cookies have it.
         let terms =
             CookieTerms { cookies: &self.cookies, client: request.source, now_s: clock.wall_s as u32 };
-        let context = Context { zones: &self.published, transport, now_ms, reserved, cookie: Some(terms) };
+        let context = Context {
+            zones: &self.published,
+            transport,
+            now_ms,
+            reserved,
+            cookie: Some(terms),
+            keepalive: None,
+        };
         let mut out = vec![0; usize::from(u16::MAX)];
         let outcome =
             query::answer(&context, &self.question, reading, &unsigned, &mut self.scratch, &mut out);

@@ -1,4 +1,5 @@
-//! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664), cookies (RFC 7873) and extended errors (RFC 8914).
+//! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664), cookies (RFC 7873), the idle timeout of a TCP connection
+//! (RFC 7828) and extended errors (RFC 8914).
 
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ pub const UDP_PAYLOAD_MAX: u16 = 1232;
 const OPTION_LEASE: u16 = 2;
 /// Option code of COOKIE (RFC 7873 section 4).
 const OPTION_COOKIE: u16 = 10;
+/// Option code of edns-tcp-keepalive (RFC 7828 section 3.1).
+const OPTION_KEEPALIVE: u16 = 11;
 /// Option code of Extended DNS Errors (RFC 8914 section 2).
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
@@ -32,6 +35,9 @@ pub struct Edns {
     options: Range<usize>,
     /// Where the data of the first COOKIE option lie, if there is one. Of several the first counts.
     cookie: Option<Range<usize>>,
+    /// Whether the client asks how long its connection may be idle (RFC 7828). The option has no data in a request; any that
+    /// it has say nothing, so they are not looked at.
+    pub wants_keepalive: bool,
 }
 
 impl Edns {
@@ -47,14 +53,17 @@ impl Edns {
             dnssec_ok: flags & 0x80 != 0,
             options: record.rdata.clone(),
             cookie: None,
+            wants_keepalive: false,
         };
         let mut at = edns.options.start;
         while at < edns.options.end {
             let len = u16_at(message, at + 2).ok_or(WireError::BadOpt)?;
             let data = at + 4..at + 4 + usize::from(len);
             at = data.end;
-            if edns.cookie.is_none() && u16_at(message, data.start - 4) == Some(OPTION_COOKIE) {
-                edns.cookie = Some(data);
+            match u16_at(message, data.start - 4) {
+                Some(OPTION_COOKIE) if edns.cookie.is_none() => edns.cookie = Some(data),
+                Some(OPTION_KEEPALIVE) => edns.wants_keepalive = true,
+                _ => {}
             }
         }
         if at != edns.options.end {
@@ -154,6 +163,8 @@ pub struct OptRecord {
     pub error: Option<ExtendedError>,
     /// The client's cookie and ours, if the client sent one.
     pub cookie: Option<[u8; COOKIE_LEN]>,
+    /// How long the connection may be idle, in units of 100 ms (RFC 7828 section 3.1). Never over UDP.
+    pub keepalive: Option<u16>,
 }
 
 impl OptRecord {
@@ -161,6 +172,8 @@ impl OptRecord {
     pub const PLAIN_LEN: usize = 11;
     /// Octets that a cookie adds: the option's code and length, and the cookie.
     pub const COOKIE_OPTION_LEN: usize = 4 + COOKIE_LEN;
+    /// Octets that the idle timeout adds.
+    pub const KEEPALIVE_OPTION_LEN: usize = 4 + 2;
     /// The upper eight bits of BADVERS, which is 16 (RFC 6891 section 9).
     pub const BADVERS: u8 = 1;
     /// The upper eight bits of BADCOOKIE, which is 23 (RFC 7873 section 8).
@@ -201,6 +214,9 @@ impl OptRecord {
         }
         if let Some(cookie) = &self.cookie {
             is_whole &= put_option(reply, OPTION_COOKIE, cookie, &[]);
+        }
+        if let Some(keepalive) = self.keepalive {
+            is_whole &= put_option(reply, OPTION_KEEPALIVE, &keepalive.to_be_bytes(), &[]);
         }
         if let Some(error) = &self.error {
             let text = error.text.get(..error.text.floor_char_boundary(200)).unwrap_or_default();
@@ -292,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_asks_for_the_idle_timeout_is_noticed() {
+        for (options, wanted) in [
+            (&[0, 11, 0, 0][..], true),
+            (&[0, 11, 0, 2, 1, 2], true),
+            (&[0, 100, 0, 4, 0, 11, 0, 0], false),
+            (&[0, 100, 0, 0, 0, 11, 0, 0], true),
+            (&[], false),
+        ] {
+            assert_eq!(edns(&opt(options)).unwrap().wants_keepalive, wanted, "{options:?}");
+        }
+    }
+
+    #[test]
     fn a_record_that_does_not_fit_leaves_nothing_behind() {
         let record = OptRecord { cookie: Some([7; COOKIE_LEN]), ..OptRecord::default() };
         let whole = OptRecord::PLAIN_LEN + OptRecord::COOKIE_OPTION_LEN;
@@ -310,14 +339,15 @@ mod tests {
         let lease = LeaseOption { lease_s: 7, key_lease_s: Some(9) };
         let error = ExtendedError { code: ExtendedError::PROHIBITED, text: "é".repeat(150) };
         let cookie: [u8; COOKIE_LEN] = std::array::from_fn(|i| i as u8);
-        let (lease, error) = (Some(lease), Some(error));
-        let record = OptRecord { lease, error, cookie: Some(cookie), ..OptRecord::default() };
+        let (lease, error, keepalive) = (Some(lease), Some(error), Some(0x0102));
+        let record = OptRecord { lease, error, cookie: Some(cookie), keepalive, ..OptRecord::default() };
         assert!(record.put(&mut reply));
         let written = reply.written_from(12).to_vec();
         let edns = edns(&written).unwrap();
         assert_eq!(edns.lease(&written), Ok(lease));
         let back = edns.cookie(&written).unwrap().unwrap();
         assert_eq!([&back.client[..], back.server.unwrap()].concat(), cookie);
+        assert_eq!(edns.option(&written, OPTION_KEEPALIVE), Some(&[1, 2][..]));
         assert_eq!(edns.option(&written, OPTION_EXTENDED_ERROR).unwrap().len(), 2 + 200);
     }
 }

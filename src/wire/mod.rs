@@ -6,6 +6,7 @@
 //! The code registries (types, classes, RCODEs) and the full rdata parsers are the `domain` crate's, re-exported so that
 //! the rest of rollcall has one spelling for them.
 
+mod cut;
 mod edns;
 mod header;
 mod name;
@@ -16,6 +17,7 @@ pub mod tsig;
 
 pub use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 
+pub use cut::cut;
 pub use edns::{
     CLIENT_COOKIE_LEN, COOKIE_LEN, CookieOption, Edns, ExtendedError, LeaseOption, OptRecord, UDP_PAYLOAD_MAX,
 };

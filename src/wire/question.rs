@@ -88,6 +88,12 @@ impl Question {
         self.edns.as_ref().is_some_and(Edns::has_cookie)
     }
 
+    /// Whether the client asks how long its connection may be idle (RFC 7828). An option of another EDNS version is not ours
+    /// to read.
+    pub fn wants_keepalive(&self) -> bool {
+        self.edns.as_ref().is_some_and(|edns| edns.wants_keepalive && edns.version == 0)
+    }
+
     fn read_sections(&mut self, message: &[u8], hasher: &NameHasher) -> Result<Reading, WireError> {
         let rest = message.get(HEADER_LEN..).unwrap_or_default();
         let fixed = HEADER_LEN + self.name.read(rest, HEADER_LEN, hasher)?;

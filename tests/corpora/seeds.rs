@@ -126,6 +126,8 @@ pub fn all() -> Vec<Seed> {
         seeds.push(("question", name, question_with_cookie("web", "A", 512, &[7; 40][..octets])));
     }
     seeds.push(("question", "cookie-alone", cookie_alone()));
+    seeds.push(("question", "keepalive", keepalive("crowd", &[])));
+    seeds.push(("question", "keepalive-with-data", keepalive("web", &[0, 100])));
     for (name, script, lease, _) in UPDATES {
         seeds.push(("update", name, update_message(script, lease).to_vec().unwrap()));
     }
@@ -154,6 +156,14 @@ fn cookie_alone() -> Vec<u8> {
     let mut message = question_with_cookie("web", "A", 512, &[7; 8]);
     message.drain(12..message.len() - 23);
     message[5] = 0;
+    message
+}
+
+/// A question that asks how long its connection may be idle.
+fn keepalive(name: &str, data: &[u8]) -> Vec<u8> {
+    let mut message = question_with_cookie(name, "AAAA", 512, data);
+    let code = message.len() - data.len() - 3;
+    message[code] = 11;
     message
 }
 

@@ -31,4 +31,5 @@ mod reload;
 mod restart;
 mod server;
 mod table;
+mod transport;
 mod wire;

@@ -114,12 +114,22 @@ impl Site {
 
     /// Serves it. `None` if there are no clients to ask it with, which the test runs must not hide: see [`clients`].
     pub fn serve(self) -> Option<Server> {
-        clients::are_here().then(|| Server::start(self, None))
+        self.serve_at(LISTEN)
+    }
+
+    /// The same on another address.
+    pub fn serve_at(self, listen: &'static str) -> Option<Server> {
+        clients::are_here().then(|| Server::start(self, listen, None))
     }
 
     /// Serves it on one of two hosts that a wire joins, to be asked from the other.
     pub fn serve_on(self, wire: Wire) -> Option<Server> {
-        clients::are_here().then(|| Server::start(self, Some(wire)))
+        self.serve_on_at(wire, Wire::LISTEN)
+    }
+
+    /// The same on another address of that host.
+    pub fn serve_on_at(self, wire: Wire, listen: &'static str) -> Option<Server> {
+        clients::are_here().then(|| Server::start(self, listen, Some(wire)))
     }
 }
 
@@ -183,6 +193,7 @@ impl Log {
 pub struct Server {
     site: Site,
     child: Child,
+    listen: &'static str,
     wire: Option<Wire>,
     /// Where it answers.
     pub address: SocketAddr,
@@ -191,11 +202,11 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(site: Site, wire: Option<Wire>) -> Self {
+    fn start(site: Site, listen: &'static str, wire: Option<Wire>) -> Self {
         let program = rollcall(site.path());
-        let (mut command, listen) = match &wire {
-            Some(wire) => (wire.on_server(program), Wire::LISTEN),
-            None => (program, LISTEN),
+        let mut command = match &wire {
+            Some(wire) => wire.on_server(program),
+            None => program,
         };
         let mut child = command
             .args(["serve", "--config", "rollcall.toml", "--listen", listen, "--state", "state"])
@@ -204,7 +215,7 @@ impl Server {
             .unwrap();
         let log = Log::default();
         log.follow(child.stderr.take().unwrap());
-        let mut server = Server { site, child, wire, address: listen.parse().unwrap(), log };
+        let mut server = Server { site, child, listen, wire, address: listen.parse().unwrap(), log };
         let line = server.log.wait(&["listening", "address="]);
         server.address = line.split_once("address=").unwrap().1.trim().parse().unwrap();
         server
@@ -213,6 +224,18 @@ impl Server {
     /// Its directory: key files, configuration, state.
     pub fn path(&self) -> &Path {
         self.site.path()
+    }
+
+    /// Lets it have so many more files open than it has now. `false` where that is not possible.
+    pub fn may_open(&self, more: usize) -> bool {
+        let id = self.child.id();
+        let open = fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+        let limit = format!("--nofile={}:", open + more);
+        let done = Command::new("prlimit").args(["--pid", &id.to_string(), &limit]).status();
+        clients::or_say(
+            done.is_ok_and(|status| status.success()),
+            "prlimit is missing: apt-get install -y util-linux",
+        )
     }
 
     /// A client, on the host where this server's clients are, in the server's directory.
@@ -293,7 +316,7 @@ impl Server {
 
     fn again(mut self) -> Server {
         let site = std::mem::replace(&mut self.site, Site { dir: tempfile::tempdir().unwrap() });
-        Server::start(site, self.wire.take())
+        Server::start(site, self.listen, self.wire.take())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! namespace of the server           namespace of the clients
-//!      192.0.2.1  wire0 ============ wire0  192.0.2.2, 192.0.2.3
+//!    192.0.2.1, .9   wire0 ============ wire0  192.0.2.2, .3
+//! 2001:db8::1, ::9                             2001:db8::2, ::3
 //! ```
 //!
 //! Each namespace is held by a process that waits for its input to end, so that nothing is left behind by a test that is
@@ -95,13 +96,24 @@ impl Wire {
         let (clients, server) = hosts?;
         server.ip(&format!("link add wire0 type veth peer name wire0 netns {}", clients.holder.id()));
         for (host, addresses) in
-            [(&server, &["192.0.2.1/24"][..]), (&clients, &["192.0.2.2/24", "192.0.2.3/24"])]
+            [(&server, &["192.0.2.1/24", "192.0.2.9/24"][..]), (&clients, &["192.0.2.2/24", "192.0.2.3/24"])]
         {
             addresses.iter().for_each(|address| host.ip(&format!("address add {address} dev wire0")));
             host.ip("link set wire0 up");
             host.ip("link set lo up");
         }
+        // Nobody else is there: no need to find out whether an address is taken.
+        for (host, address) in [(&server, "1"), (&server, "9"), (&clients, "2"), (&clients, "3")] {
+            host.ip(&format!("address add 2001:db8::{address}/64 dev wire0 nodad"));
+        }
         Some(Wire { server, clients })
+    }
+
+    /// Makes the wire take no packets longer than so many octets. Under 1,280 it has no IPv6 (RFC 8200 section 5).
+    pub fn narrow(&self, octets: u32) {
+        [&self.server, &self.clients]
+            .into_iter()
+            .for_each(|host| host.ip(&format!("link set wire0 mtu {octets}")));
     }
 
     /// The same command, where the server is.

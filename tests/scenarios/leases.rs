@@ -80,7 +80,14 @@ fn no_reader_moves_a_views_bound_past_a_lease_that_is_being_cut() {
                     (Question::default(), Scratch::new(0, 1), [0; 512]);
                 while !stop.load(Ordering::Relaxed) {
                     let transport = Transport::Udp;
-                    let context = Context { zones: &zones, transport, now_ms, reserved: 0, cookie: None };
+                    let context = Context {
+                        zones: &zones,
+                        transport,
+                        now_ms,
+                        reserved: 0,
+                        cookie: None,
+                        keepalive: None,
+                    };
                     let reading = query::read(&zones, &message, &mut question);
                     query::answer(&context, &question, reading, &message, &mut scratch, &mut out);
                     asked.fetch_add(1, Ordering::Relaxed);

@@ -447,7 +447,7 @@ impl World {
     pub fn answer(&mut self, transport: Transport, message: &[u8]) -> Option<Vec<u8>> {
         let zones = self.registrar.published();
         let cookie = Some(cookie_terms(&self.registrar, self.source, self.wall_ms));
-        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0, cookie };
+        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0, cookie, keepalive: None };
         let mut out = vec![0; 65_535];
         let reading = query::read(zones, message, &mut self.question);
         match query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut out) {

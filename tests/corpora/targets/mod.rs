@@ -16,7 +16,7 @@ pub mod update;
 pub mod world;
 pub mod zonefile;
 
-pub use server::{NOW_MS, Server, State, WALL_S, beat, key};
+pub use server::{IDLE, NOW_MS, Server, State, WALL_S, beat, key};
 
 /// A target, by the name that its corpus and its fuzzer have.
 pub type Target = (&'static str, fn(&[u8]));

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use hickory_proto::op::{Edns, Message};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use rollcall::query::{Answered, Outcome, Transport};
+use rollcall::wire::cut;
 
-use super::{NOW_MS, Server};
+use super::{IDLE, NOW_MS, Server};
 
 thread_local! {
     /// Questions change nothing but whose turn it is, so one server serves them all.
@@ -44,6 +45,8 @@ fn ask(server: &mut Server, transport: Transport, message: &[u8]) -> Outcome {
             assert_eq!(is_cut, *answered == Answered::Truncated, "TC says that records are missing");
             assert!(!is_cut || transport == Transport::Udp, "nothing is truncated over TCP");
             check_cookie(message, reply);
+            check_keepalive(transport, message, reply);
+            check_cut(reply);
         }
         (Outcome::Registrar, None) => {
             let is_update = message[2] & 0x78 == 5 << 3;
@@ -71,6 +74,26 @@ fn check_cookie(message: &[u8], reply: &[u8]) {
     if let (Some(asked), Some(told)) = (asked, told) {
         assert_eq!((told.len(), &told[..8]), (24, &asked[..8]));
     }
+}
+
+/// A reply with an OPT says how long the connection may be idle if the request asks, and never over UDP (RFC 7828).
+fn check_keepalive(transport: Transport, message: &[u8], reply: &[u8]) {
+    let (Ok(asked), Ok(told)) = (Message::from_vec(message), Message::from_vec(reply)) else { return };
+    let (Some(asked), Some(told)) = (asked.edns, told.edns) else { return };
+    let is_asked = asked.version() == 0 && asked.option(EdnsCode::Keepalive).is_some();
+    let wanted =
+        (is_asked && transport == Transport::Tcp).then(|| EdnsOption::Unknown(11, IDLE.to_be_bytes().into()));
+    assert_eq!(told.option(EdnsCode::Keepalive), wanted.as_ref());
+}
+
+/// A reply that is cut has its question and its OPT still.
+fn check_cut(reply: &[u8]) {
+    let mut short = reply.to_vec();
+    let Some(len) = cut(&mut short) else { return };
+    let (whole, short) = (Message::from_vec(reply).unwrap(), Message::from_vec(&short[..len]).unwrap());
+    assert!(short.metadata.truncation && len < reply.len());
+    assert_eq!((&short.queries, &short.edns), (&whole.queries, &whole.edns));
+    assert!(short.answers.is_empty() && short.authorities.is_empty() && short.additionals.is_empty());
 }
 
 /// Where the question that was answered ends: its name is uncompressed.

@@ -17,6 +17,8 @@ use rollcall::zone::{ZoneSettings, file};
 
 use super::world::{ZONE, pool_settings, question_message, update_message};
 
+/// How long a connection may be idle, as a client that asks is told.
+pub const IDLE: u16 = 100;
 /// The time at which the server's members join, monotonic milliseconds. Their leases are 30 s.
 pub const NOW_MS: u64 = 1_000;
 /// The same moment, seconds since 1970.
@@ -194,8 +196,10 @@ impl Server {
         let zones = self.registrar.published();
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let terms = CookieTerms { cookies: self.registrar.cookies(), client, now_s: WALL_S as u32 };
-        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0, cookie: Some(terms) };
         let reading = query::read(zones, message, &mut self.question);
+        let keepalive = (transport == Transport::Tcp && self.question.wants_keepalive()).then_some(IDLE);
+        let (now_ms, cookie) = (self.now_ms, Some(terms));
+        let context = Context { zones, transport, now_ms, reserved: 0, cookie, keepalive };
         query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
     }
 
