@@ -4,7 +4,7 @@
 //! each other, and nothing else does for a zone. What has changed is told by the files' stamps, so that an event costs two
 //! `stat` calls a zone and not its reading.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -199,7 +199,8 @@ impl Reader {
             |apex: &Name, found: &Found| self.known.get(apex).is_some_and(|known| known.is_as(found));
         let new = found.iter().filter(|(apex, found)| !is_served(apex) && !was_tried(apex, found));
         let left = gone.iter().filter(|apex| is_served(apex));
-        let moving: BTreeSet<Name> = left.chain(new.map(|(apex, _)| apex)).cloned().collect();
+        let moving = left.chain(new.map(|(apex, _)| apex));
+        let around: HashSet<Name> = moving.flat_map(|apex| apex.iter_suffixes().skip(1)).collect();
         for apex in gone {
             if self.known.remove(&apex).is_some_and(|known| known.is_served) {
                 reread.unloaded.push(apex);
@@ -207,9 +208,9 @@ impl Reader {
         }
         let served = Served::new(found.iter().map(|(apex, found)| (apex.clone(), found.toml_path())));
         for (apex, found) in found {
-            let is_around = moving.iter().any(|other| *other != apex && other.ends_with(&apex));
             let known = self.known.entry(apex.clone()).or_default();
-            let is_asked_for = is_around || reread.keyring.is_some() || (is_explicit && known.told.is_some());
+            let is_asked_for =
+                around.contains(&apex) || reread.keyring.is_some() || (is_explicit && known.told.is_some());
             if known.is_as(&found) && !is_asked_for {
                 continue;
             }

@@ -14,7 +14,7 @@ use crate::membership::PoolHandle;
 use crate::security::{Grants, Keyring};
 use crate::update::zones::closest;
 use crate::wire::WireError;
-use crate::zone::{Draft, Dynamics, Past, Publisher, ZoneSet, is_below, later, next_serial};
+use crate::zone::{Draft, Dynamics, Past, Publisher, ZoneSet, later, next_serial};
 
 /// What a reload brings.
 #[derive(Default)]
@@ -95,10 +95,10 @@ impl Registrar {
         unloaded: &[Box<[u8]>],
     ) -> HashMap<Box<[u8]>, (Dynamics, Vec<PoolHandle>)> {
         let opened: BTreeSet<&[u8]> = zones.iter().map(|(draft, _)| draft.apex()).collect();
-        let is_unloaded = |apex: &[u8]| unloaded.iter().any(|gone| **gone == *apex);
+        let gone: BTreeSet<&[u8]> = unloaded.iter().map(|apex| &**apex).collect();
         // The apex of the zone that a name is to be in: one that is opened, or one that stays as it is.
         let home = |name: &[u8]| {
-            let stays = |apex: &[u8]| self.zones.at(apex).is_some() && !is_unloaded(apex);
+            let stays = |apex: &[u8]| self.zones.at(apex).is_some() && !gone.contains(apex);
             let is_apex = |apex: &[u8]| (opened.contains(apex) || stays(apex)).then(|| apex.to_vec());
             let home = closest(name, is_apex).filter(|home| opened.contains(home.as_slice()));
             home.map_or(Box::from(NOWHERE), Vec::into_boxed_slice)
@@ -138,17 +138,18 @@ impl Registrar {
 
     /// Pools of publishers that no zone knows any more although they have members.
     fn stranded(&self, retired: &[Publisher]) -> Vec<(PoolHandle, usize)> {
-        let mut stranded = Vec::new();
-        for publisher in retired {
-            for pool in self.roll.pools().filter(|pool| is_below(pool, publisher.zone().apex())) {
-                let home = self.zones.closest(pool).and_then(|at| self.zones.get(at));
-                let is_known = home.is_some_and(|(publisher, _)| publisher.pool(pool).is_some());
-                if publisher.is_published(pool) && !is_known {
-                    stranded.push((Arc::clone(pool), self.roll.members(pool).count()));
-                }
-            }
-        }
-        stranded
+        let of_apex: HashMap<&[u8], &Publisher> =
+            retired.iter().map(|publisher| (publisher.zone().apex(), publisher)).collect();
+        let had = |pool: &PoolHandle| {
+            let publisher = closest(pool, |apex| of_apex.get(apex).copied());
+            publisher.is_some_and(|publisher| publisher.is_published(pool))
+        };
+        let has = |pool: &PoolHandle| {
+            let home = self.zones.closest(pool).and_then(|at| self.zones.get(at));
+            home.is_some_and(|(publisher, _)| publisher.pool(pool).is_some())
+        };
+        let stranded = self.roll.pools().filter(|pool| had(pool) && !has(pool));
+        stranded.map(|pool| (Arc::clone(pool), self.roll.members(pool).count())).collect()
     }
 
     fn publish_zones(&mut self) {
