@@ -1,6 +1,7 @@
 //! nsupdate and dig, run as people run them, and their words read back.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
@@ -72,8 +73,13 @@ impl Server {
 
     /// What dig prints. `question` is its arguments after the server's.
     pub fn dig_text(&self, question: &str) -> String {
+        self.dig_text_at(self.address, question)
+    }
+
+    /// The same, of another server.
+    pub fn dig_text_at(&self, address: SocketAddr, question: &str) -> String {
         // -r: nobody's ~/.digrc changes what is asked.
-        let (at, port) = (format!("@{}", self.address.ip()), self.address.port().to_string());
+        let (at, port) = (format!("@{}", address.ip()), address.port().to_string());
         let fixed = ["-r", &at, "-p", &port, "+tries=2", "+time=5"];
         let output = self.client("dig").args(fixed).args(question.split_whitespace()).output().unwrap();
         let text = text(output.stdout);
@@ -83,7 +89,12 @@ impl Server {
 
     /// One question, one answer.
     pub fn dig(&self, question: &str) -> Answer {
-        let mut answers = Answer::all(&self.dig_text(question));
+        self.dig_at(self.address, question)
+    }
+
+    /// The same, of another server.
+    pub fn dig_at(&self, address: SocketAddr, question: &str) -> Answer {
+        let mut answers = Answer::all(&self.dig_text_at(address, question));
         assert_eq!(answers.len(), 1, "dig {question}");
         answers.remove(0)
     }

@@ -32,4 +32,5 @@ mod restart;
 mod server;
 mod table;
 mod transport;
+mod unbound;
 mod wire;
