@@ -3,6 +3,7 @@
 mod answers;
 mod bindings;
 mod cookies;
+mod hostile_zones;
 mod kept;
 mod leases;
 mod life;
