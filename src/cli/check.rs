@@ -5,18 +5,26 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::reading::Reading;
 use super::{CheckArgs, EXIT_FAILED, EXIT_OK, explain};
 use crate::config::{self, Config, ConfigWarning, Overrides, ZoneConfig};
 use crate::policy::{Policy, Shown};
 use crate::security::{Grant, GrantedLease, NamePattern};
+use crate::server::clock;
 use crate::wire::{Name, name_text};
 use crate::zone::PoolSettings;
+use crate::zone::file::Progress;
 
 /// Loads the configuration as `serve` would and prints a summary on `out`, or explains an nsupdate script; warnings and
 /// errors on `err`.
 pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let overrides = Overrides { zones: args.zones.clone(), ..Overrides::default() };
-    let (config, report) = match config::load(args.file.as_deref(), overrides) {
+    let mut reading = Reading::default();
+    let mut progress = |progress: Progress<'_>| {
+        // What is wrong with standard error comes out at the next line that matters.
+        _ = reading.line(clock::now_ms(), progress).map(|line| writeln!(err, "{line}"));
+    };
+    let (config, report) = match config::load(args.file.as_deref(), overrides, &mut progress) {
         Ok(config) => {
             let report = Report::of(&config);
             (config, report)
@@ -179,9 +187,9 @@ impl ZoneReport {
         let settings = &zone.settings;
         let file = zone.zone_file.as_ref().map(|file| file.display().to_string());
         let warnings = zone.records.warnings.iter().map(|warning| WarningReport {
-            file: file.clone().unwrap_or_default(),
-            line: Some(warning.line()),
-            text: warning.to_string(),
+            file: warning.path.display().to_string(),
+            line: Some(warning.line),
+            text: warning.doubt.to_string(),
         });
         ZoneReport {
             name: name_text(settings.apex.as_slice()),

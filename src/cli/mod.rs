@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod keygen;
 mod nsupdate_script;
+mod reading;
 mod reload;
 mod serve;
 

@@ -98,7 +98,7 @@ fn say(reread: &Reread, asked: Asked) {
         zone.records
             .warnings
             .iter()
-            .for_each(|warning| warn!(zone = name, line = warning.line(), "{warning}"));
+            .for_each(|warning| warn!(zone = name, file = %warning.path.display(), line = warning.line, "{}", warning.doubt));
     }
     for apex in &reread.unloaded {
         info!(zone = name_text(apex.as_slice()), "unloaded: its files are gone");

@@ -8,6 +8,7 @@ use crossbeam_channel::bounded;
 use tracing::{debug, info, warn};
 
 use super::ServeArgs;
+use super::reading::Reading;
 use super::reload::Served;
 use crate::change::Change;
 use crate::config::{self, Config, ConfigError, Reader};
@@ -16,6 +17,7 @@ use crate::server::{self, Desk, Listeners, ServeError, Settings, clock};
 use crate::store::{Loaded, Store, StoreError};
 use crate::update::{Limits, Registrar, Setup, ZoneInput, member_text};
 use crate::wire::{WireError, lower, name_text};
+use crate::zone::file::Progress;
 use crate::zone::later;
 
 /// Why a server did not start, or stopped by itself.
@@ -37,7 +39,13 @@ pub enum ServeFailure {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
-    let (reader, config) = Reader::start(args.config.as_deref(), args.overrides())?;
+    let mut reading = Reading::default();
+    let mut progress = |progress: Progress<'_>| {
+        if let Some(line) = reading.line(clock::now_ms(), progress) {
+            info!("{line}");
+        }
+    };
+    let (reader, config) = Reader::start(args.config.as_deref(), args.overrides(), &mut progress)?;
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -86,7 +94,7 @@ fn registrar(
     for zone in config.zones {
         let apex = lower(zone.settings.apex.as_slice());
         for warning in &zone.records.warnings {
-            warn!(zone = name_text(&apex), line = warning.line(), "{warning}");
+            warn!(zone = name_text(&apex), file = %warning.path.display(), line = warning.line, "{}", warning.doubt);
         }
         let from_file = zone.records.soa.serial;
         let serial = stored(&apex).map_or(from_file, |serial| later(serial, from_file));

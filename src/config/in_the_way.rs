@@ -1,15 +1,14 @@
 //! Static records must leave a declared pool's names alone: what a member registers there would be hidden, or hide them.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use super::ConfigError;
 use crate::wire::{Name, Rtype};
 use crate::zone::ZoneSettings;
-use crate::zone::file::{StaticRecord, ZoneRecords};
+use crate::zone::file::{Doubt, StaticRecord, ZoneRecords};
 
 /// Refuses the first record that stands where a pool's names are.
-pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings, path: &Path) -> Result<(), ConfigError> {
+pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings) -> Result<(), ConfigError> {
     let pools: HashSet<&Name> = settings.pools.iter().map(|(name, _)| name).collect();
     for record in &records.records {
         // No pool lies below another, so there is at most one above a record.
@@ -18,7 +17,7 @@ pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings, path: &Path)
         };
         if let Some(reason) = conflict(record, pool) {
             return Err(ConfigError::InTheWay {
-                path: path.into(),
+                path: records.path(record).into(),
                 line: record.line,
                 owner: record.owner.clone(),
                 rtype: record.rtype,
@@ -28,6 +27,21 @@ pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings, path: &Path)
         }
     }
     Ok(())
+}
+
+/// How many labels left of the zone's name a member of a pool has that was made by its first member.
+const MEMBER_LABELS: usize = 2;
+
+/// Takes back warnings of hosts without an address that members may bring: those in declared pools, and, where pools are
+/// made by their first member, whatever could be in one. A zone's name servers are no members.
+pub(super) fn expect_members(records: &mut ZoneRecords, settings: &ZoneSettings) {
+    let pools: HashSet<&Name> = settings.pools.iter().map(|(name, _)| name).collect();
+    records.warnings.retain(|warning| {
+        let Doubt::NoAddress { rtype, target } = &warning.doubt else { return true };
+        let labels = target.label_count().saturating_sub(settings.apex.label_count());
+        let may_be_made = settings.create_pools && *rtype != Rtype::NS && labels <= MEMBER_LABELS;
+        !may_be_made && !target.iter_suffixes().any(|suffix| pools.contains(&suffix))
+    });
 }
 
 /// What the pool needs that the record, at or below its name, takes away. Underscored names are no members': but for the

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use crate::security::{Grants, Keyring};
 use crate::wire::Name;
 use crate::zone::ZoneSettings;
-use crate::zone::file::ZoneRecords;
+use crate::zone::file::{Progress, ZoneRecords};
 
 pub use error::{ConfigError, Fault, KeyFileFault};
 pub use reader::{Asked, Reader, Reread};
@@ -104,9 +104,13 @@ pub struct Overrides {
 }
 
 /// Reads the configuration. Without a file, [`DEFAULT_FILE`] in the working directory is read if it is there, else
-/// everything is as if it were empty. Relative paths in a file are relative to the file.
-pub fn load(config_file: Option<&Path>, overrides: Overrides) -> Result<Config, ConfigError> {
-    Ok(Reader::start(config_file, overrides)?.1)
+/// everything is as if it were empty. Relative paths in a file are relative to the file. A long zone file's progress is told.
+pub fn load(
+    config_file: Option<&Path>,
+    overrides: Overrides,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Config, ConfigError> {
+    Ok(Reader::start(config_file, overrides, progress)?.1)
 }
 
 /// systemd's StateDirectory=, else the XDG base directory specification's.

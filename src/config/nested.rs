@@ -24,16 +24,11 @@ impl Served {
 }
 
 /// Refuses the first record that lies in another zone.
-pub(super) fn check(
-    records: &ZoneRecords,
-    apex: &Name,
-    served: &Served,
-    path: &Path,
-) -> Result<(), ConfigError> {
+pub(super) fn check(records: &ZoneRecords, apex: &Name, served: &Served) -> Result<(), ConfigError> {
     for record in &records.records {
         if let Some((inner, _)) = served.below(apex, &record.owner) {
             return Err(ConfigError::Occluded {
-                path: path.into(),
+                path: records.path(record).into(),
                 line: record.line,
                 owner: record.owner.clone(),
                 rtype: record.rtype,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::security::Keyring;
 use crate::wire::Name;
-use crate::zone::file;
+use crate::zone::file::{self, Progress};
 
 /// Why the files are looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,12 @@ fn stamps<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Stamps {
     paths.into_iter().map(|path| (path.clone(), stamp(path))).collect()
 }
 
+/// The stamps of what a zone file includes; `files` are all that the zone was read from. Those are known only when it has
+/// been read: a change in between is seen at the next one.
+fn included(files: &[PathBuf]) -> Stamps {
+    stamps(files.iter().skip(1))
+}
+
 fn is_current(stamps: &Stamps) -> bool {
     stamps.iter().all(|(path, held)| stamp(path) == *held)
 }
@@ -104,10 +110,14 @@ impl Known {
 
 impl Reader {
     /// Reads everything for the first time. Without a file, [`DEFAULT_FILE`] in the working directory is read if it is there.
-    pub fn start(config_file: Option<&Path>, overrides: Overrides) -> Result<(Self, Config), ConfigError> {
+    pub fn start(
+        config_file: Option<&Path>,
+        overrides: Overrides,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(Self, Config), ConfigError> {
         let in_working_directory = Path::new(DEFAULT_FILE);
         let file = config_file.or_else(|| in_working_directory.exists().then_some(in_working_directory));
-        Self::start_with(file, overrides, &|variable| std::env::var_os(variable))
+        Self::start_with(file, overrides, &|variable| std::env::var_os(variable), progress)
     }
 
     /// [`Reader::start`], with the environment as an argument.
@@ -115,6 +125,7 @@ impl Reader {
         config_file: Option<&Path>,
         overrides: Overrides,
         environment: &dyn Fn(&str) -> Option<OsString>,
+        progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(Self, Config), ConfigError> {
         let own_stamp = stamps(config_file.map(PathBuf::from).iter());
         let mut server = read_server(config_file)?;
@@ -139,8 +150,10 @@ impl Reader {
         let (mut zones, mut known) = (Vec::new(), BTreeMap::new());
         for (apex, found) in found {
             files.extend(found.files().cloned());
-            let stamps = stamps(found.files());
-            let zone = load_zone(&apex, &found, &keys, &served, &mut warnings)?;
+            let (mut stamps, mut read) = (stamps(found.files()), Vec::new());
+            let zone = load_zone(&apex, &found, &keys, &served, &mut warnings, &mut read, progress)?;
+            stamps.extend(included(&read));
+            files.extend(read.into_iter().skip(1));
             zones.push(zone);
             known.insert(apex, Known { found, stamps, is_served: true, told: None });
         }
@@ -216,8 +229,9 @@ impl Reader {
             }
             let keys = Keys { ring: &self.keyring, file: self.config_file.as_deref() };
             known.stamps = stamps(found.files());
-            let mut warnings = Vec::new();
-            let read = load_zone(&apex, &found, &keys, &served, &mut warnings);
+            let (mut warnings, mut files) = (Vec::new(), Vec::new());
+            let read = load_zone(&apex, &found, &keys, &served, &mut warnings, &mut files, &mut |_| ());
+            known.stamps.extend(included(&files));
             known.found = found;
             match read {
                 Ok(zone) => {
@@ -359,20 +373,26 @@ fn find_zones(
     Ok((zones, misnamed))
 }
 
+/// Reads a zone. What its zone file was read from, itself first, is put into `files`, good or bad.
 fn load_zone(
     apex: &Name,
     found: &Found,
     keys: &Keys<'_>,
     served: &Served,
     warnings: &mut Vec<ConfigWarning>,
+    files: &mut Vec<PathBuf>,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<ZoneConfig, ConfigError> {
     let source = found.toml.as_deref().map(Source::read).transpose()?;
     let (settings, grants, grant_lines) = zone::read(source.as_ref(), apex, keys, served, warnings)?;
     let records = match (&found.zone, &found.toml) {
         (Some(path), _) => {
-            let records = file::read(path, apex)?;
-            nested::check(&records, apex, served, path)?;
-            in_the_way::check(&records, &settings, path)?;
+            let mut records =
+                file::read(path, apex, progress).inspect_err(|error| *files = error.files().into())?;
+            files.clone_from(&records.files);
+            nested::check(&records, apex, served)?;
+            in_the_way::check(&records, &settings)?;
+            in_the_way::expect_members(&mut records, &settings);
             records
         }
         (None, toml) => file::synthetic(apex)

@@ -2,6 +2,7 @@ mod grants;
 mod keys;
 mod rereading;
 mod warnings;
+mod zone_files;
 
 use std::num::NonZeroU16;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,8 +15,9 @@ fn load_with(
     config_file: Option<&Path>,
     overrides: Overrides,
     environment: &dyn Fn(&str) -> Option<OsString>,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Config, ConfigError> {
-    Ok(Reader::start_with(config_file, overrides, environment)?.1)
+    Ok(Reader::start_with(config_file, overrides, environment, progress)?.1)
 }
 
 const KEY: &str = "[[key]]\nname = 'web'\nsecret = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='\n";
@@ -36,9 +38,12 @@ fn load_modes(files: &[(&str, &str, u32)]) -> (tempfile::TempDir, Result<Config,
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let file = dir.path().join("rollcall.toml");
-    let config = load_with(Some(&file), Overrides::default(), &|variable| {
-        (variable == "HOME").then(|| "/home/u".into())
-    });
+    let config = load_with(
+        Some(&file),
+        Overrides::default(),
+        &|variable| (variable == "HOME").then(|| "/home/u".into()),
+        &mut |_| (),
+    );
     (dir, config)
 }
 
@@ -137,7 +142,8 @@ fn the_command_line_wins() {
         zones: Some(dir.path().join("zones")),
         state: Some("elsewhere".into()),
     };
-    let config = load_with(Some(&dir.path().join("rollcall.toml")), overrides, &|_| None).unwrap();
+    let config =
+        load_with(Some(&dir.path().join("rollcall.toml")), overrides, &|_| None, &mut |_| ()).unwrap();
     assert_eq!((config.listen.len(), config.listen[0].port()), (1, 0));
     assert_eq!(config.state_dir, Path::new("elsewhere"));
     assert_eq!(config.zones[0].settings.apex, name("a."));
@@ -360,7 +366,7 @@ fn what_lies_in_an_inner_zone_is_refused_in_the_outer() {
             assert!(found.starts_with(&wanted) && found.contains("move it to that zone's file"), "{found}");
         }
         let found = refusal(inner, "", "child NS ns.child");
-        assert!(found.starts_with("zones/pool.example.zone:4: NS below the apex delegates"), "{found}");
+        assert!(found.starts_with("zones/pool.example.zone:4:7: NS below the apex delegates"), "{found}");
         assert!(load(inner, "[[pool]]\nname = 'web'\n", "grandchild A 10.0.0.1").1.is_ok());
     }
     let own = [
@@ -402,7 +408,7 @@ fn zones_are_what_is_called_like_one() {
     let found = bad(&[("zones/a.toml", "")]);
     assert!(found.starts_with("rollcall.toml: No such file"), "{found}");
     let found = bad(&[("rollcall.toml", ""), ("zones/a.zone", "@ A nonsense\n")]);
-    assert!(found.starts_with("zones/a.zone:1: "), "{found}");
+    assert!(found.starts_with("zones/a.zone:1:5: "), "{found}");
 }
 
 #[test]
@@ -433,6 +439,6 @@ fn a_grant_without_its_key_says_where_keys_were_looked_for() {
 
     let overrides =
         Overrides { zones: Some(dir.path().join("zones")), state: Some("s".into()), ..Overrides::default() };
-    let found = load_with(None, overrides, &|_| None).unwrap_err().to_string();
+    let found = load_with(None, overrides, &|_| None, &mut |_| ()).unwrap_err().to_string();
     assert!(found.contains("there is no [[key]] \"api\", for no rollcall.toml was read; name it"), "{found}");
 }

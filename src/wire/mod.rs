@@ -13,6 +13,7 @@ mod name;
 mod question;
 mod record;
 mod reply;
+mod shape;
 pub mod tsig;
 
 pub use domain::base::iana::{Class, Opcode, Rcode, Rtype};
@@ -26,6 +27,7 @@ pub use name::{Name, NameHasher, NameKey, label_text, lower, name_in_message, na
 pub use question::{Question, Reading};
 pub use record::{RawRecord, address_in, canonical_rdata, expand_rdata, read_record, same_rdata, skip_name};
 pub use reply::Reply;
+pub use shape::{Field, Shape, is_tag, shape};
 
 /// Why bytes from the network could not be read. All of them are FORMERR on the wire (RFC 1035 section 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,7 @@ use domain::base::rdata::{ComposeRecordData, ParseAnyRecordData};
 use domain::dep::octseq::Parser;
 use domain::rdata::AllRecordData;
 
+use super::shape::{folded, names_fold, shape};
 use super::{Class, Rtype, WireError, u16_at, u32_at};
 
 /// One record's fields, its owner and rdata still in the message.
@@ -77,6 +78,9 @@ pub fn read_record(message: &[u8], at: usize) -> Result<RawRecord, WireError> {
 /// kept as they are (RFC 3597).
 pub fn expand_rdata(message: &[u8], record: &RawRecord) -> Result<Vec<u8>, WireError> {
     let bad = WireError::BadRdata { at: record.rdata.start, rtype: record.rtype };
+    if let Some(shape) = shape(record.rtype) {
+        return shape.expand(message, record.rdata.start, record.rdata.end).ok_or(bad);
+    }
     let mut parser = Parser::from_ref(message);
     parser.advance(record.rdata.start).map_err(|_| bad)?;
     let mut parser = parser.parse_parser(record.rdata.len()).map_err(|_| bad)?;
@@ -92,7 +96,7 @@ pub fn expand_rdata(message: &[u8], record: &RawRecord) -> Result<Vec<u8>, WireE
 }
 
 /// Whether two pieces of uncompressed rdata are the same record's (RFC 2136 section 1.1.1): octet for octet, but for the
-/// case of names in types of which names are compared so (RFC 4034 section 6.2). Types without a parser have no names.
+/// case of names in types of which names are compared so (RFC 4034 section 6.2). Unknown types have no names.
 pub fn same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
     if one == other {
         return true;
@@ -108,6 +112,9 @@ pub fn same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
 pub fn canonical_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
     if !rdata.iter().any(u8::is_ascii_uppercase) {
         return Cow::Borrowed(rdata);
+    }
+    if let Some(shape) = shape(rtype) {
+        return if names_fold(rtype) { Cow::Owned(folded(shape, rdata)) } else { Cow::Borrowed(rdata) };
     }
     let mut parser = Parser::from_ref(rdata);
     let mut out = Vec::with_capacity(rdata.len());

@@ -90,7 +90,7 @@ const UPDATES: [(&str, &str, Option<&[u8]>, bool); 24] = [
     ("target-elsewhere", "add _s._tcp.web 30 SRV 0 1 5060 gw.example.net.", None, true),
 ];
 
-const ZONES: [(&str, &str); 8] = [
+const ZONES: [(&str, &str); 12] = [
     ("plain", "@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n"),
     (
         "directives",
@@ -104,6 +104,22 @@ const ZONES: [(&str, &str); 8] = [
     ("include", "@ SOA ns h 1 2 3 4 5\n$INCLUDE other.zone\n"),
     ("open", "@ SOA ns h ( 1 2 3 4 5\n@ TXT \"open\n"),
     ("wildcard", "@ SOA ns h 1 2 3 4 5\n@ NS ns\n* A 192.0.2.1\nsub NS ns.sub\nd DNAME x.\n"),
+    (
+        "generate",
+        "$TTL 1\n@ SOA ns h 1 2 3 4 5\n@ NS ns\n$GENERATE 0-20/5 ${0,3,d}.r 60 IN CNAME ${1,0,x}-$$\n$GENERATE 1-2 ${0,8,n} TXT \"a $ b\" \\$\n",
+    ),
+    (
+        "words",
+        "@ SOA ns h 1 1h30m 3w 4 5\n NS ( ns ) ; \"\n\\@.\\000 1D CLASS1 TYPE16 a\"b c\"d \"\\\"\" (\n) \\# x\n$ORIGIN \"a.b\"\n\tPTR @\n",
+    ),
+    (
+        "fields",
+        "@ SOA . . 1 2 3 4 5\n@ NS ns\na LOC 1 2 3.4 N 5 W -6m 7m\na APL !1:10.0.0.0/8 2:::/0\na HIP 2 00ff AQID x\na NSAP 0x47.00\na L64 1 a:b:c:d\na CERT PGP 1 RSASHA256 AQID\na EUI48 00-00-5e-00-53-2a\n",
+    ),
+    (
+        "octets",
+        "@ SOA . . 1 2 3 4 5\n@ NS ns\na CSYNC \\# 9 00000001000300 0162\na SVCB \\# 3 000100\na CAA \\# 3 000161\na URI 1 2 \"a;b\"\nother. A 1.2.3.4\n",
+    ),
     ("class", "@ CH SOA ns h 1 2 3 4 5\na.b.c.d 1w2d IN A 1.2.3.4\nA.B.c.d 5 A 1.2.3.5\n"),
 ];
 

@@ -34,3 +34,4 @@ mod table;
 mod transport;
 mod unbound;
 mod wire;
+mod zonefiles;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Modules of which every test has its row.
-const WHOLE: [&str; 6] = ["certbot", "dnspython", "kea", "knsupdate", "nsupdate", "transport"];
+const WHOLE: [&str; 7] = ["certbot", "dnspython", "kea", "knsupdate", "nsupdate", "transport", "zonefiles"];
 
 /// Module and name of each test in the table's last column, in its order.
 fn rows() -> Vec<(String, String)> {

@@ -12,7 +12,8 @@ impl Site {
         let (dir, config) = load_files(files);
         config.unwrap();
         let file = dir.path().join("rollcall.toml");
-        let reader = Reader::start_with(Some(&file), Overrides::default(), &|_| Some("/home/u".into()));
+        let home = |_: &str| Some("/home/u".into());
+        let reader = Reader::start_with(Some(&file), Overrides::default(), &home, &mut |_| ());
         Site { reader: reader.unwrap().0, dir }
     }
 
@@ -239,4 +240,45 @@ fn a_file_whose_name_is_no_zones_is_told_once_and_holds_up_nobody() {
     site.remove("zones/A.example.zone");
     assert_eq!(site.moved(), ["missing zones/A.example.zone"]);
     assert_eq!(site.asked(), ["a.example"]);
+}
+
+#[test]
+fn what_a_zone_file_includes_is_a_file_of_its_zone() {
+    let zone = format!("{ZONE}$TTL 60\n$INCLUDE parts/a\n");
+    let (other, bad) = ("x A 10.0.0.2\n", "x A 10.0.0.300\n");
+    let mut site =
+        Site::new(&[("rollcall.toml", ""), ("zones/a.example.zone", ZONE), ("zones/b.example.toml", "")]);
+    std::fs::create_dir(site.dir.path().join("zones/parts")).unwrap();
+    site.write("zones/parts/a", "x A 10.0.0.1\n");
+    site.write("zones/a.example.zone", &zone);
+    assert_eq!(site.moved(), ["a.example"]);
+    assert_eq!(site.moved(), [""; 0]);
+    site.write("zones/parts/a", other);
+    assert_eq!(site.moved(), ["a.example"]);
+
+    // One that is bad is told of once, and mended where it is bad.
+    site.write("zones/parts/a", bad);
+    let told = site.moved();
+    assert!(told.len() == 1 && told[0].starts_with("zones/parts/a:1:5: "), "{told:?}");
+    assert_eq!(site.moved(), [""; 0]);
+    site.write("zones/parts/a", other);
+    assert_eq!(site.moved(), ["a.example"]);
+
+    // So is one that is gone.
+    site.rename("zones/parts/a", "zones/parts/b");
+    let told = site.moved();
+    assert!(
+        told.len() == 1 && told[0].starts_with("zones/a.example.zone:5:10: parts/a: No such file"),
+        "{told:?}"
+    );
+    assert_eq!(site.moved(), [""; 0]);
+    site.rename("zones/parts/b", "zones/parts/a");
+    assert_eq!(site.moved(), ["a.example"]);
+
+    // And one that is good, but not in this zone.
+    site.write("zones/a.example.toml", "[[pool]]\nname = 'x'\n");
+    let told = site.moved();
+    assert!(told.len() == 1 && told[0].contains("is in the way of the pool"), "{told:?}");
+    site.write("zones/parts/a", "y A 10.0.0.2\n");
+    assert_eq!(site.moved(), ["a.example"]);
 }

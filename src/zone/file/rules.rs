@@ -1,18 +1,10 @@
-//! What a zone file may hold, and how its errors read.
+//! What a zone file may hold, and how its faults read.
 
-use std::collections::HashSet;
-use std::io;
-use std::path::PathBuf;
-
-use domain::base::Ttl;
-use domain::zonefile::inplace;
-
-use super::entries::Entry;
-use super::{StaticRecord, slips};
+use super::rdata::form;
 use crate::wire::{Class, HEADER_LEN, Name, Rtype, name_text};
 
 /// The largest TTL (RFC 2181 section 8).
-const TTL_MAX_S: u32 = i32::MAX as u32;
+const TTL_MAX_S: u64 = i32::MAX as u64;
 
 /// What a record takes in a message besides its rdata: a pointer to its owner, type, class, TTL, RDLENGTH.
 pub(super) const RECORD_FIXED_OCTETS: usize = 12;
@@ -22,57 +14,155 @@ pub(super) const RECORD_FIXED_OCTETS: usize = 12;
 pub const RRSET_OCTETS_MAX: usize =
     u16::MAX as usize - HEADER_LEN - (NAME_OCTETS_MAX + 4) - 11 - (RECORD_FIXED_OCTETS + NAME_OCTETS_MAX);
 
-/// As much of a line as an error shows.
-const EXCERPT_CHARACTERS_MAX: usize = 200;
-
 /// The longest name, octets (RFC 1035 section 2.3.4).
 const NAME_OCTETS_MAX: usize = 255;
-
-/// Why a zone file was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum ZoneFileError {
-    /// The operating system said no.
-    #[error("{}: {error}", .path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// What it said.
-        error: io::Error,
-    },
-    /// An entry that cannot be read or served.
-    #[error("{}:{line}: {fault}{excerpt}", .path.display())]
-    Entry {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1. The first of an entry in parentheses, unless the scanner knows better.
-        line: usize,
-        /// What is wrong.
-        fault: Box<ZoneFault>,
-        /// The line as it stands there, to be printed below the message; empty if no line is to blame.
-        excerpt: Box<str>,
-    },
-}
 
 /// What is wrong with an entry, or with the zone as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ZoneFault {
-    /// The scanner cannot read it.
-    #[error("{message}{}{hint}", if .hint.is_empty() { "" } else { "; " })]
-    Syntax {
-        /// What the scanner says.
-        message: String,
-        /// What to do about it, if that is known.
-        hint: &'static str,
+    /// A field of a record.
+    #[error("{}", rdata_text(*.rtype, .word, .fault))]
+    Rdata {
+        /// The record's type.
+        rtype: Rtype,
+        /// The word that the fault is about.
+        word: String,
+        /// What is wrong with it.
+        fault: Box<ZoneFault>,
     },
-    /// A time with units, as BIND takes them.
-    #[error("{what} are plain seconds here: write {total_s} for {text}")]
-    Units {
-        /// What it is the time of.
+    /// The library cannot read a field.
+    #[error("{message}")]
+    Scanner {
+        /// What it says.
+        message: &'static str,
+    },
+    /// A field that is something else than it should be.
+    #[error("expected {what}")]
+    Expected {
+        /// What it should be.
         what: &'static str,
-        /// What it was.
+    },
+    /// Fields are missing.
+    #[error("the entry ends too early")]
+    Missing,
+    /// There are more words than fields.
+    #[error("this is more than the entry takes")]
+    Trailing,
+    /// Rdata that is well written and not what its type says.
+    #[error("these are not the octets of such a record")]
+    Malformed,
+    /// Rdata that its length field cannot tell.
+    #[error("rdata of more than 65535 octets")]
+    LongRdata,
+    /// A character-string over 255 octets (RFC 1035 section 3.3).
+    #[error("a string of {octets} octets, and one has 255 at most; write several")]
+    LongText {
+        /// How many it has.
+        octets: usize,
+    },
+    /// A type that has no text form here.
+    #[error("{rtype} has no form that is known here; write its rdata as \\# LENGTH HEX (RFC 3597 section 5)")]
+    NoForm {
+        /// The type.
+        rtype: Rtype,
+    },
+    /// A backslash with something behind it that it cannot stand before.
+    #[error(
+        "a backslash that is no escape; write \\DDD, three digits up to 255, or \\ and the character that is meant"
+    )]
+    Escape,
+    /// A control character.
+    #[error("control character {octet}; write \\{octet:03} if it is meant")]
+    Control {
+        /// Which.
+        octet: u8,
+    },
+    /// A label over 63 octets (RFC 1035 section 2.3.4).
+    #[error("a label has more than 63 octets")]
+    LongLabel,
+    /// A name over 255 octets.
+    #[error("a name has more than 255 octets")]
+    LongName,
+    /// No owner, and none before it.
+    #[error("the first record has to name its owner; white space before a record stands for the last one's")]
+    NoOwner,
+    /// No TTL, and none before it.
+    #[error("no TTL is known here; begin the file with $TTL, such as `$TTL 3600`")]
+    NoTtl,
+    /// Nothing behind the owner.
+    #[error("there is no type; write OWNER TTL CLASS TYPE RDATA")]
+    NoType,
+    /// A directive that is none.
+    #[error("{text} is no directive; there are $ORIGIN, $TTL, $INCLUDE and $GENERATE")]
+    Directive {
+        /// The word.
         text: String,
-        /// What it means, seconds.
-        total_s: u64,
+    },
+    /// A directive with too much or too little behind it, or something else.
+    #[error("{}{fault}; write {write}", if .word.is_empty() { String::new() } else { format!("\"{word}\": ") })]
+    InDirective {
+        /// The word that the fault is about; empty if one is missing.
+        word: String,
+        /// What is wrong with it.
+        fault: Box<ZoneFault>,
+        /// How the directive is written.
+        write: &'static str,
+    },
+    /// A record that `$GENERATE` made.
+    #[error("the record for {value}: {fault}")]
+    Generated {
+        /// The number that it was made for.
+        value: u32,
+        /// What is wrong with it.
+        fault: Box<ZoneFault>,
+    },
+    /// Too many of them.
+    #[error("with this directive $GENERATE makes {count} records in this zone, and {max} are the most")]
+    GenerateTooMany {
+        /// How many it would be.
+        count: u64,
+        /// How many it may be.
+        max: u64,
+    },
+    /// `$INCLUDE` of a file that cannot be read.
+    #[error("{file}: {error}; files are included from the directory of the zone file")]
+    IncludeRead {
+        /// The file as written.
+        file: String,
+        /// What the operating system says.
+        error: String,
+    },
+    /// `$INCLUDE` of a file elsewhere.
+    #[error(
+        "{file} is not below the directory of the zone file, and no other files are included; move or copy it there"
+    )]
+    IncludeOutside {
+        /// The file as written.
+        file: String,
+    },
+    /// `$INCLUDE` of a file that is being read.
+    #[error("{file} would include itself")]
+    IncludeCycle {
+        /// The file as written.
+        file: String,
+    },
+    /// `$INCLUDE` in `$INCLUDE` in `$INCLUDE`.
+    #[error("$INCLUDE {max} deep; take some files apart")]
+    IncludeDepth {
+        /// The most that is allowed.
+        max: usize,
+    },
+    /// Too many files for one zone.
+    #[error("more than {max} times $INCLUDE in one zone; put some files together")]
+    IncludeTooMany {
+        /// The most that is allowed.
+        max: usize,
+    },
+    /// Too much text for one zone.
+    #[error("the zone's files, and what $GENERATE makes, have more than {max} octets")]
+    TooMuchText {
+        /// The most that is allowed.
+        max: u64,
     },
     /// A word where a type should be.
     #[error("unknown type {text}; write OWNER TTL CLASS TYPE RDATA")]
@@ -82,7 +172,7 @@ pub enum ZoneFault {
     },
     /// Something else where a type should be.
     #[error(
-        "\"{text}\" is neither a TTL (seconds, such as 3600) nor a type (such as A); write OWNER TTL CLASS TYPE RDATA"
+        "\"{text}\" is neither a TTL (such as 3600 or 1h) nor a type (such as A); write OWNER TTL CLASS TYPE RDATA"
     )]
     NotAType {
         /// What it was.
@@ -94,18 +184,15 @@ pub enum ZoneFault {
     /// The file ends before the parenthesis does.
     #[error("a parenthesis is opened here and never closed")]
     OpenParenthesis,
-    /// `$INCLUDE`.
-    #[error("$INCLUDE is not supported; put the records into this file")]
-    Include,
-    /// A name that the scanner lets pass and that is none.
-    #[error("a name has an empty label; two dots stand side by side in it")]
+    /// A parenthesis too many.
+    #[error("a parenthesis is closed here that is not open")]
+    CloseParenthesis,
+    /// An entry that does not end.
+    #[error("the entry has more words than any record; is a parenthesis not closed?")]
+    TooManyWords,
+    /// Two dots side by side, or one in front.
+    #[error("a name has an empty label; a dot in it has nothing before it")]
     EmptyLabel,
-    /// Rdata that does not parse as its type says.
-    #[error("bad {rtype} rdata; write out the fields of its type")]
-    Rdata {
-        /// The record's type.
-        rtype: Rtype,
-    },
     /// An RRset that no message can carry.
     #[error("with this record {} {rtype} takes more than {RRSET_OCTETS_MAX} octets, and no message can carry it; remove \
         some of its records", name_text(.owner.as_slice()))]
@@ -125,15 +212,7 @@ pub enum ZoneFault {
     #[error("TTL {ttl_s} is above {TTL_MAX_S} (RFC 2181 section 8)")]
     Ttl {
         /// The TTL, seconds.
-        ttl_s: u32,
-    },
-    /// An owner that is not in the zone.
-    #[error("{} is not in the zone {}; is a dot missing or too much?", name_text(.owner.as_slice()), name_text(.apex.as_slice()))]
-    OutOfZone {
-        /// The owner.
-        owner: Name,
-        /// The zone.
-        apex: Name,
+        ttl_s: u64,
     },
     /// An owner with a label `*` (RFC 4592).
     #[error("wildcards are not served by this version; write out the names that {} stands for", name_text(.owner.as_slice()))]
@@ -165,12 +244,20 @@ pub enum ZoneFault {
         rtype: Rtype,
     },
     /// A CNAME beside anything else (RFC 1034 section 3.6.2).
-    #[error("a CNAME stands alone, and {} has another record at line {first_line}; remove one", name_text(.owner.as_slice()))]
+    #[error("a CNAME stands alone, and {} has another record at {first}; remove one", name_text(.owner.as_slice()))]
     Cname {
         /// The owner.
         owner: Name,
         /// Where its first record is.
-        first_line: usize,
+        first: String,
+    },
+    /// A second DNAME (RFC 6672 section 2.4).
+    #[error("{} has another DNAME at {first}, and a name has one at most; remove one", name_text(.owner.as_slice()))]
+    SecondDname {
+        /// The owner.
+        owner: Name,
+        /// Where the first is.
+        first: String,
     },
     /// SOA below the apex.
     #[error("SOA at {}; it belongs to {}", name_text(.owner.as_slice()), name_text(.apex.as_slice()))]
@@ -181,10 +268,10 @@ pub enum ZoneFault {
         apex: Name,
     },
     /// A second SOA.
-    #[error("a second SOA; the first is at line {first_line}")]
+    #[error("a second SOA; the first is at {first}")]
     SecondSoa {
         /// Where the first is.
-        first_line: usize,
+        first: String,
     },
     /// No SOA.
     #[error("the zone has no SOA; begin with `@ 3600 IN SOA ns hostmaster 1 1200 180 1209600 2`")]
@@ -194,44 +281,33 @@ pub enum ZoneFault {
     NoNs,
 }
 
-/// Something in a zone file that is served, but perhaps not as meant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ZoneWarning {
-    /// An RRset with several TTLs (RFC 2181 section 5.2).
-    #[error("{} {rtype} has several TTLs; {ttl_s}, the smallest, is served", name_text(.owner.as_slice()))]
-    MixedTtl {
-        /// Where the first record is that differs.
-        line: usize,
-        /// The RRset's owner.
-        owner: Name,
-        /// Its type.
-        rtype: Rtype,
-        /// The TTL served, seconds.
-        ttl_s: u32,
-    },
-    /// A name server in the zone that has no address there.
-    #[error("name server {} has no A or AAAA in the zone; resolvers cannot reach it", name_text(.server.as_slice()))]
-    NoAddress {
-        /// The NS record.
-        line: usize,
-        /// Its target.
-        server: Name,
-    },
+impl ZoneFault {
+    pub(super) fn expected(what: &'static str) -> Self {
+        ZoneFault::Expected { what }
+    }
+
+    /// Whether no line is to blame for it.
+    pub(super) fn is_of_the_whole(&self) -> bool {
+        matches!(self, ZoneFault::NoSoa)
+    }
 }
 
-impl ZoneWarning {
-    /// The line that it is about.
-    pub fn line(&self) -> usize {
-        match self {
-            ZoneWarning::MixedTtl { line, .. } | ZoneWarning::NoAddress { line, .. } => *line,
+fn rdata_text(rtype: Rtype, word: &str, fault: &ZoneFault) -> String {
+    let write = format!("write {rtype} {}", form(rtype));
+    match fault {
+        ZoneFault::NoForm { .. } => fault.to_string(),
+        // They say what to do themselves, in whatever record.
+        ZoneFault::Escape | ZoneFault::Control { .. } | ZoneFault::LongText { .. } => {
+            format!("\"{word}\": {fault}")
         }
+        ZoneFault::EmptyLabel | ZoneFault::LongLabel | ZoneFault::LongName => format!("\"{word}\": {fault}"),
+        ZoneFault::Missing | ZoneFault::Malformed => format!("{fault}; {write}"),
+        ZoneFault::Trailing => format!("\"{word}\": {fault}; {write}, and quote text that has spaces"),
+        _ => format!("\"{word}\": {fault}; {write}"),
     }
 }
 
-pub(super) fn check_owner(owner: &Name, apex: &Name) -> Result<(), ZoneFault> {
-    if !owner.ends_with(apex) {
-        return Err(ZoneFault::OutOfZone { owner: owner.clone(), apex: apex.clone() });
-    }
+pub(super) fn check_owner(owner: &Name) -> Result<(), ZoneFault> {
     // An asterisk further up makes its parent's wildcard exist all the same (RFC 4592 section 2.2.2).
     if owner.iter().any(|label| label.as_slice() == b"*") {
         return Err(ZoneFault::Wildcard { owner: owner.clone() });
@@ -269,60 +345,7 @@ pub fn is_of_signed_zone(rtype: Rtype) -> bool {
     )
 }
 
-pub(super) fn check_ttl(ttl: Ttl) -> Result<u32, ZoneFault> {
-    let ttl_s = ttl.as_secs();
-    if ttl_s > TTL_MAX_S { Err(ZoneFault::Ttl { ttl_s }) } else { Ok(ttl_s) }
-}
-
-/// The NS records whose target is in the zone without an address. Its parent can have no better glue than the zone's.
-pub(super) fn servers_without_address(
-    records: &[StaticRecord],
-    apex: &Name,
-) -> impl Iterator<Item = ZoneWarning> {
-    let is_address = |record: &&StaticRecord| matches!(record.rtype, Rtype::A | Rtype::AAAA);
-    let reachable: HashSet<&Name> = records.iter().filter(is_address).map(|record| &record.owner).collect();
-    records.iter().filter(|record| record.rtype == Rtype::NS).filter_map(move |record| {
-        let server = Name::from_octets(bytes::Bytes::copy_from_slice(&record.rdata)).ok()?;
-        let missing = server.ends_with(apex) && !reachable.contains(&server);
-        missing.then_some(ZoneWarning::NoAddress { line: record.line, server })
-    })
-}
-
-/// The line that an error is about, as the errors of TOML files show theirs; nothing for what the zone as a whole lacks.
-/// A zone file may hold any octets and a terminal acts on some, so only characters that print are shown.
-pub(super) fn excerpt(text: &[u8], line: usize, fault: &ZoneFault) -> String {
-    let shown = text.split(|&octet| octet == b'\n').nth(line.saturating_sub(1)).unwrap_or_default();
-    let shown = String::from_utf8_lossy(shown);
-    if matches!(fault, ZoneFault::NoSoa) || shown.trim().is_empty() {
-        return String::new();
-    }
-    let printed = shown.trim_end().chars().take(EXCERPT_CHARACTERS_MAX);
-    let printed = printed.map(|character| match character {
-        '\t' => ' ',
-        character if character.is_control() => char::REPLACEMENT_CHARACTER,
-        character => character,
-    });
-    format!("\n  {line} | {}", printed.collect::<String>())
-}
-
-/// The scanner's error, which reads "LINE:COLUMN: MESSAGE". Its line is right within an entry in parentheses, but it is
-/// the next entry's when fields are missing: so it is held within the entry that was being read.
-pub(super) fn syntax(error: &inplace::Error, entry: &Entry<'_>) -> (usize, ZoneFault) {
-    let text = error.to_string();
-    let mut parts = text.splitn(3, ':');
-    let line = parts.next().and_then(|line| line.parse().ok()).unwrap_or(entry.line);
-    let message = parts.nth(1).unwrap_or(&text).trim().to_owned();
-    if let Some(slip) = slips::slip(entry, &message) {
-        return slip;
-    }
-    let hint = match message.as_str() {
-        "expected rtype" => "write OWNER TTL CLASS TYPE RDATA",
-        "unexpected end of entry" => "fields of the record are missing",
-        "trailing tokens" => "there is more than the fields of the type; quote text that has spaces",
-        "missing last owner" => "the first record has to name its owner",
-        "unknown record type with concrete data" => "write its rdata as \\# LENGTH HEX (RFC 3597 section 5)",
-        text if text.starts_with("unknown control") => "only $ORIGIN and $TTL are supported",
-        _ => "",
-    };
-    (line.clamp(entry.line, entry.last_line), ZoneFault::Syntax { message, hint })
+pub(super) fn check_ttl(ttl_s: u64) -> Result<u32, ZoneFault> {
+    let fits = u32::try_from(ttl_s).ok().filter(|_| ttl_s <= TTL_MAX_S);
+    fits.ok_or(ZoneFault::Ttl { ttl_s })
 }

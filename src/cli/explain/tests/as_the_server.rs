@@ -197,7 +197,8 @@ fn hold_against(
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let told = json["messages"].as_array().unwrap();
     assert_eq!(told.len(), messages.len(), "{context}");
-    let config = load(Some(&site.dir.path().join("rollcall.toml")), Overrides::default()).unwrap();
+    let config =
+        load(Some(&site.dir.path().join("rollcall.toml")), Overrides::default(), &mut |_| ()).unwrap();
     let key = args.key.as_ref().and_then(|key| config.keyring.get(key)).cloned();
     let mut registrar = registrar(config);
     let (mut compared, mut refused) = (0, 0);
