@@ -19,6 +19,7 @@ mod clients;
 mod commands;
 mod cookies;
 mod dnspython;
+mod drill;
 mod hostile;
 mod kea;
 mod knsupdate;
