@@ -86,8 +86,15 @@ impl Worker {
     fn ask(&mut self, world: &World, transport: Transport, message: &[u8]) -> Outcome {
         let zones = world.registrar.published();
         let cookie = Some(world.cookie_terms());
-        let context =
-            Context { zones, transport, now_ms: world.now_ms, reserved: 0, cookie, keepalive: None };
+        let context = Context {
+            zones,
+            transport,
+            now_ms: world.now_ms,
+            reserved: 0,
+            client: None,
+            cookie,
+            keepalive: None,
+        };
         let reading = query::read(zones, message, &mut self.question);
         query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
     }
@@ -192,6 +199,35 @@ fn picks_are_made_without_allocating() {
             assert_eq!(world.ask("web", "A").data().len(), 3);
             check(&world, &[("web", "A", Answered::Positive), ("_s._tcp.web", "SRV", Answered::Positive)]);
         }
+    }
+}
+
+/// Listings and instances, while leases are fresh, near their end, and over but not swept.
+#[test]
+fn what_is_browsed_for_is_answered_without_allocating() {
+    use Answered::{NoData, NxDomain, Positive};
+    let mut world = crowded();
+    for number in 0..40 {
+        let pool = format!("p{number}");
+        world.accept(&format!("add m.{pool} 30 A 10.0.0.1; add _http._tcp.{pool} 30 SRV 0 1 1 m.{pool}"));
+    }
+    for (advance_ms, listed, instance) in
+        [(0, Positive, Positive), (27_500, Positive, Positive), (3_000, NoData, NoData)]
+    {
+        world.advance_unswept(advance_ms);
+        check(
+            &world,
+            &[
+                ("_http._tcp", "PTR", listed),
+                ("_HTTP._tcp", "ANY", listed),
+                ("_services._dns-sd._udp", "PTR", listed),
+                ("web._http._tcp", "SRV", instance),
+                ("p7._http._tcp", "SRV", instance),
+                ("p7._http._tcp", "TXT", instance),
+                ("_http._tcp", "A", NoData),
+                ("x._http._tcp", "SRV", NxDomain),
+            ],
+        );
     }
 }
 

@@ -62,6 +62,9 @@ fn conflict(record: &StaticRecord, pool: &Name) -> Option<&'static str> {
                 _ => None,
             }
         }
+        ([label], Rtype::TXT) if label.eq_ignore_ascii_case(b"_status") => {
+            Some("`_status` below it says what it makes of its members")
+        }
         ([first, ..], _) if first.starts_with(b"_") => None,
         ([.., last], _) if is_all(last) => Some("`all` below it lists its members"),
         ([_], _) => Some("names one label below it are its members'"),

@@ -236,10 +236,41 @@ fn pools_take_what_they_leave_out_from_the_zone() {
 }
 
 #[test]
+fn a_pools_status_is_for_this_machine_unless_the_zone_says_otherwise() {
+    let told = |zone: &str, client: &str| {
+        let settings = good("", zone).zones.remove(0).settings;
+        let client = client.parse().unwrap();
+        let [(_, pool)] = &settings.pools[..] else { panic!("one") };
+        assert_eq!(pool.shows_status_to(client), settings.defaults.shows_status_to(client));
+        pool.shows_status_to(client)
+    };
+    let pool = "[[pool]]\nname = 'web'\n";
+    for (client, by_default, with_list) in [
+        ("127.0.0.1", true, false),
+        ("127.255.0.1", true, false),
+        ("::1", true, false),
+        ("::2", false, false),
+        ("10.9.0.1", false, true),
+        ("11.0.0.1", false, false),
+        ("2001:db8::7", false, true),
+    ] {
+        assert_eq!(told(pool, client), by_default, "{client}");
+        let list = format!("debug_from = ['10.0.0.0/8', '2001:db8::/32']\n{pool}");
+        assert_eq!(told(&list, client), with_list, "{client}");
+    }
+}
+
+#[test]
 fn zone_errors() {
     for (text, wanted) in [
         ("negative_ttl = 3601\n", "1:16: `negative_ttl` is 3601; give 0 to 3600"),
         ("ttl = 3601\n", "1:7: `ttl` is 3601; give 0 to 3600"),
+        ("debug_from = []\n", "1:14: `debug_from` is an empty list"),
+        (
+            "debug_from = ['10.0.0.1/8']\n",
+            "1:15: `debug_from`: \"10.0.0.1/8\" is not a prefix; give 10.0.0.0/8",
+        ),
+        ("[[pool]]\nname = 'web'\ndebug_from = ['::1']\n", "3:1: `debug_from`: unknown field"),
         (
             "policy = 'best'\n",
             "1:10: `policy`: \"best\" is not a policy; give round-robin or weighted-random",
@@ -304,6 +335,7 @@ fn static_records_must_leave_pools_alone() {
         ("web CNAME ns", "nothing at or below a pool may lead elsewhere"),
         ("a.b.web CNAME ns", "nothing at or below a pool"),
         ("all.web TXT a", "`all` below it lists its members"),
+        ("_Status.web TXT a", "`_status` below it says what it makes of its members"),
         ("_http._tcp.all.web SRV 0 0 80 ns", "`all` below it"),
         ("m1.web TXT a", "names one label below it are its members'"),
         ("_http._tcp.web SRV 0 0 80 ns", "its services are its members'"),

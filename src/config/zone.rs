@@ -1,18 +1,21 @@
 //! `zones/NAME.toml`: a zone's pools and grants.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::base::ToName;
 use domain::base::name::UncertainName;
+use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::grant::{self, GrantTable, Keys};
 use super::nested::Served;
-use super::source::{Number, Source, Text};
+use super::source::{List, Number, Source, Text};
 use super::{ConfigError, ConfigWarning, Fault, LEASE_MAX_S, absolute_name, warning};
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
@@ -21,7 +24,7 @@ use crate::wire::{Name, label_text, name_text};
 use crate::zone::{PoolSettings, ZoneSettings};
 
 /// The keys of a zone's file that `rollcall.toml` does not have.
-pub(super) const KEYS_OF_ITS_OWN: [&str; 10] = [
+pub(super) const KEYS_OF_ITS_OWN: [&str; 11] = [
     "negative_ttl",
     "create_pools",
     "policy",
@@ -30,6 +33,7 @@ pub(super) const KEYS_OF_ITS_OWN: [&str; 10] = [
     "default_lease",
     "min_lease",
     "max_lease",
+    "debug_from",
     "pool",
     "grant",
 ];
@@ -45,6 +49,7 @@ struct File {
     default_lease: Number,
     min_lease: Number,
     max_lease: Number,
+    debug_from: List,
     pool: Vec<PoolTable>,
     grant: Vec<Spanned<GrantTable>>,
 }
@@ -87,21 +92,37 @@ macro_rules! options {
 }
 
 /// Options, with those that were left out taken from further up.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Resolved {
     policy: Policy,
     ttl_s: u32,
     /// What somebody wrote; without it the policy says, and another policy says otherwise.
     answers: Option<Shown>,
     leases: LeaseRules,
+    /// The zone's.
+    debug_from: Arc<[IpNetwork]>,
 }
 
-const BUILT_IN: Resolved = Resolved {
-    policy: Policy::RoundRobin,
-    ttl_s: 5,
-    answers: None,
-    leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
-};
+fn built_in(debug_from: Arc<[IpNetwork]>) -> Resolved {
+    Resolved {
+        policy: Policy::RoundRobin,
+        ttl_s: 5,
+        answers: None,
+        leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+        debug_from,
+    }
+}
+
+/// This machine, unless somebody says otherwise.
+fn debug_from(source: &Source, given: &List) -> Result<Arc<[IpNetwork]>, ConfigError> {
+    let networks = source.prefixes("debug_from", given)?;
+    if !networks.is_empty() {
+        return Ok(networks.into());
+    }
+    let loopback =
+        [(IpAddr::from(Ipv4Addr::new(127, 0, 0, 0)), 8), (Ipv6Addr::LOCALHOST.into(), 128)].into_iter();
+    Ok(loopback.filter_map(|(ip, prefix)| IpNetwork::new(ip, prefix).ok()).collect())
+}
 
 impl Resolved {
     fn settings(&self) -> PoolSettings {
@@ -111,6 +132,7 @@ impl Resolved {
             addresses: self.answers.unwrap_or(self.policy.addresses_by_default()),
             services: self.answers.unwrap_or(Shown::All),
             leases: self.leases,
+            debug_from: Arc::clone(&self.debug_from),
         }
     }
 }
@@ -128,7 +150,7 @@ pub(super) fn read(
         Some(source) => (source, source.parse()?),
         None => (&empty, File::default()),
     };
-    let defaults = resolve(source, &options!(file), &BUILT_IN)?;
+    let defaults = resolve(source, &options!(file), &built_in(debug_from(source, &file.debug_from)?))?;
     let settings = ZoneSettings {
         apex: apex.clone(),
         negative_ttl_s: source.number("negative_ttl", &file.negative_ttl, 2, 0..=3600)?,
@@ -165,6 +187,7 @@ fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Re
         ttl_s: source.number("ttl", options.ttl, base.ttl_s, 0..=3600)?,
         answers,
         leases: leases(source, options, base.leases)?,
+        debug_from: Arc::clone(&base.debug_from),
     })
 }
 

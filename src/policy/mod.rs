@@ -119,6 +119,11 @@ impl Ranking {
         self.policy
     }
 
+    /// Whether no place takes part in answers.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Whether the place takes part in answers at all.
     pub fn takes_part(&self, place: usize) -> bool {
         self.places.as_ref().is_none_or(|places| places.binary_search(&(place as u32)).is_ok())

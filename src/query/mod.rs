@@ -4,17 +4,21 @@
 //! probes the index, judges the view's leases and copies pre-encoded records behind the question. Neither allocates, takes
 //! a lock or writes anything that another worker reads.
 //!
-//! The stages of an answer follow RFC 1034 section 4.3.2: the zone, the name, the type, then what is missing.
+//! The stages of an answer follow RFC 1034 section 4.3.2: the zone, the name, the type, then what is missing. What is made and
+//! not registered has files of its own: `browse` for who looks for services, `status` for who looks into a pool.
 
+mod browse;
 mod pool;
 mod scratch;
+mod status;
 mod writer;
 
 use std::net::IpAddr;
 
 use crate::security::Cookies;
 use crate::wire::{
-    COOKIE_LEN, Class, CookieOption, Edns, OptRecord, Question, Rcode, Reading, Reply, Rtype, UDP_PAYLOAD_MAX,
+    COOKIE_LEN, Class, CookieOption, Edns, ExtendedError, OptRecord, Question, Rcode, Reading, Reply, Rtype,
+    UDP_PAYLOAD_MAX,
 };
 use crate::zone::ZoneSet;
 
@@ -114,6 +118,8 @@ pub struct Context<'a> {
     pub now_ms: u64,
     /// Octets of the reply's size that are kept for a TSIG; 0 for a question without one.
     pub reserved: usize,
+    /// Whose question it is. Filled in for one whose answer may depend on it ([`Question::depends_on_client`]).
+    pub client: Option<IpAddr>,
     /// What the reply's cookie is made from. Filled in for a message that has one ([`Question::has_cookie`]), so that the
     /// others need neither their client's address nor the wall clock; without it a reply has none.
     pub cookie: Option<CookieTerms<'a>>,
@@ -191,7 +197,8 @@ fn put_bare(
 ) -> Outcome {
     let limit = out.len();
     let Some(mut reply) = Reply::new(out, limit) else { return Outcome::Silence };
-    let opt = question.edns.as_ref().is_some_and(|edns| put_opt(&mut reply, edns, extended_rcode, options));
+    let edns = question.edns.as_ref();
+    let opt = edns.is_some_and(|edns| put_opt(&mut reply, edns, extended_rcode, options, None));
     Outcome::Reply(reply.finish(&question.header, 0, rcode, [0, 0, 0, u16::from(opt)]), answered)
 }
 
@@ -214,14 +221,19 @@ impl CookieTerms<'_> {
 /// The cookie and the idle timeout of a reply's OPT.
 type Options = (Option<[u8; COOKIE_LEN]>, Option<u16>);
 
-fn put_opt(reply: &mut Reply<'_>, edns: &Edns, extended_rcode: u8, options: Options) -> bool {
+fn put_opt(
+    reply: &mut Reply<'_>,
+    edns: &Edns,
+    extended_rcode: u8,
+    (cookie, keepalive): Options,
+    error: Option<u16>,
+) -> bool {
     let dnssec_ok = edns.dnssec_ok;
-    match options {
-        (None, None) => OptRecord::put_plain(reply, extended_rcode, dnssec_ok),
-        (cookie, keepalive) => {
-            OptRecord { extended_rcode, dnssec_ok, cookie, keepalive, ..OptRecord::default() }.put(reply)
-        }
+    if cookie.is_none() && keepalive.is_none() && error.is_none() {
+        return OptRecord::put_plain(reply, extended_rcode, dnssec_ok);
     }
+    let error = error.map(|code| ExtendedError { code, text: String::new() });
+    OptRecord { extended_rcode, dnssec_ok, cookie, keepalive, error, ..OptRecord::default() }.put(reply)
 }
 
 fn answer_question(
@@ -250,16 +262,23 @@ fn answer_question(
     }
     let refusal = refusal(question);
     let mut writer = Writer::new(context, scratch, reply);
+    let mut error = None;
     let (answered, flags) = match (refusal, context.zones.find(&question.name)) {
         (Some(answered), _) => (answered, 0),
         (None, None) => (Answered::Refused, 0),
-        (None, Some(zone)) => writer.answer(zone, question),
+        (None, Some(zone)) => {
+            let (answered, flags) = writer.answer(zone, question);
+            // What a zone of ours refuses is not for this client.
+            error = (answered == Answered::Refused).then_some(ExtendedError::PROHIBITED);
+            (answered, flags)
+        }
     };
     let (mut reply, mut counts) = writer.done();
     if let Some(edns) = &question.edns {
         reply.set_limit(size);
         let extended_rcode = if answered == Answered::BadVers { OptRecord::BADVERS } else { 0 };
-        counts[3] += u16::from(put_opt(&mut reply, edns, extended_rcode, (cookie, context.keepalive)));
+        let options = (cookie, context.keepalive);
+        counts[3] += u16::from(put_opt(&mut reply, edns, extended_rcode, options, error));
     }
     Some((reply.finish(&question.header, flags, rcode(answered), counts), answered))
 }

@@ -14,6 +14,8 @@ pub struct Scratch {
     pub(super) alias: NameKey,
     /// Which SRV records stand in the answer, in order: their addresses follow in Additional.
     pub(super) places: Vec<u32>,
+    /// What is being said of a member.
+    pub(super) text: Vec<u8>,
 }
 
 impl Scratch {
@@ -23,6 +25,7 @@ impl Scratch {
             chooser: Chooser::new(worker, seed),
             alias: NameKey::default(),
             places: Vec::with_capacity(PLACES_MAX),
+            text: Vec::new(),
         }
     }
 }

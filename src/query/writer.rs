@@ -1,5 +1,7 @@
 //! An answer being written: the name is found, its records are copied, what is missing is said with the zone's SOA.
 
+use std::net::IpAddr;
+
 use super::scratch::Scratch;
 use super::{Answered, Context, Transport};
 use crate::membership::LeaseTable;
@@ -24,11 +26,14 @@ pub(super) enum Found {
     NoName,
     /// The name is an alias; where its target lies in the reply.
     Alias(usize),
+    /// The answer is not for this client.
+    Prohibited,
 }
 
 pub(super) struct Writer<'a, 'b> {
     zones: &'a ZoneSet,
-    transport: Transport,
+    pub transport: Transport,
+    pub client: Option<IpAddr>,
     pub now_ms: u64,
     pub leases: &'a LeaseTable,
     pub scratch: &'a mut Scratch,
@@ -49,6 +54,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         Writer {
             zones: context.zones,
             transport: context.transport,
+            client: context.client,
             now_ms: context.now_ms,
             leases: context.zones.leases(),
             scratch,
@@ -80,6 +86,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             Found::Records | Found::SomeRecords | Found::Alias(_) => (Answered::Positive, FLAG_AA),
             Found::NoData => (Answered::NoData, FLAG_AA),
             Found::NoName => (Answered::NxDomain, FLAG_AA),
+            Found::Prohibited => (Answered::Refused, 0),
         }
     }
 
@@ -126,13 +133,18 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
         // A service's name leads to its pool's node, whose own records are not the service's.
         let is_own = !matches!(&node.role, Role::Pool(view) if view.labels != name.labels());
+        if let Role::Listing(listing) = &node.role
+            && let Some(found) = self.put_listing(node, listing, qtype)
+        {
+            return found;
+        }
         if is_own && let Some(found) = self.put_ordinary(node, qtype) {
             return found;
         }
         match &node.role {
-            Role::Plain => Found::NoData,
+            Role::Plain | Role::Listing(_) => Found::NoData,
             Role::Pool(_) => self.answer_below(node, name, qtype),
-            Role::BelowPool(_) => match self.answer_below(node, name, qtype) {
+            Role::BelowPool(_) | Role::BelowListing(_) => match self.answer_below(node, name, qtype) {
                 // It is in the index: it exists.
                 Found::NoName => Found::NoData,
                 found => found,
@@ -145,8 +157,13 @@ impl<'a, 'b> Writer<'a, 'b> {
         match &node.role {
             Role::Plain => Found::NoName,
             Role::Pool(view) => self.answer_in_pool(view, name, qtype),
+            Role::Listing(listing) => self.put_below_listing(listing, name, qtype),
             Role::BelowPool(cell) => match &cell.load().role {
                 Role::Pool(view) => self.answer_in_pool(view, name, qtype),
+                _ => Found::NoName,
+            },
+            Role::BelowListing(cell) => match &cell.load().role {
+                Role::Listing(listing) => self.put_below_listing(listing, name, qtype),
                 _ => Found::NoName,
             },
         }
@@ -161,6 +178,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             Below::All => self.put_pool_addresses(view, qtype, true),
             Below::Service(list, of_all) => self.put_service(view, list, qtype, of_all),
             Below::Member(member) => self.put_member(view, member, qtype),
+            Below::Status => self.put_status(view, qtype),
             Below::Empty => Found::NoData,
             Below::Missing => Found::NoName,
         }

@@ -31,6 +31,7 @@ pub fn registrar() -> Registrar {
         addresses: Shown::All,
         services: Shown::All,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+        debug_from: [].into(),
     };
     let zone = ZoneInput {
         records: file::synthetic(&apex).unwrap(),

@@ -102,18 +102,26 @@ impl Worker {
     fn serve(&mut self, received: usize) {
         let zones = self.shared.zones.load();
         let (transport, now_ms) = (Transport::Udp, clock::now_ms());
-        let mut context =
-            Context { zones: &zones, transport, now_ms, reserved: 0, cookie: None, keepalive: None };
+        let mut context = Context {
+            zones: &zones,
+            transport,
+            now_ms,
+            reserved: 0,
+            client: None,
+            cookie: None,
+            keepalive: None,
+        };
         let mut now_s = None;
         self.readings.clear();
         for (i, question) in self.questions.iter_mut().enumerate().take(received) {
             self.readings.push(query::read(&zones, self.batch.request(i), question));
         }
         for (i, (question, reading)) in self.questions.iter().zip(&self.readings).enumerate() {
-            let peer = if question.has_cookie() { self.batch.peer(i) } else { None };
-            context.cookie = peer.map(|peer| CookieTerms {
+            let peer = if question.depends_on_client() { self.batch.peer(i) } else { None };
+            context.client = peer.map(|peer| peer.address().ip());
+            context.cookie = context.client.filter(|_| question.has_cookie()).map(|client| CookieTerms {
                 cookies: &self.shared.cookies,
-                client: peer.address().ip(),
+                client,
                 now_s: *now_s.get_or_insert_with(clock::serial_s),
             });
             let (message, out) = self.batch.reply_buffer(i);

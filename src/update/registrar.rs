@@ -309,6 +309,7 @@ impl Registrar {
             transport,
             now_ms,
             reserved,
+            client: Some(request.source),
             cookie: Some(terms),
             keepalive: None,
         };

@@ -23,7 +23,7 @@ pub use edns::{
     CLIENT_COOKIE_LEN, COOKIE_LEN, CookieOption, Edns, ExtendedError, LeaseOption, OptRecord, UDP_PAYLOAD_MAX,
 };
 pub use header::{FLAG_AA, FLAG_CD, FLAG_QR, FLAG_RD, FLAG_TC, HEADER_LEN, Header};
-pub use name::{Name, NameHasher, NameKey, label_text, lower, name_in_message, name_text};
+pub use name::{NAME_MAX, Name, NameHasher, NameKey, label_text, lower, name_in_message, name_text};
 pub use question::{Question, Reading};
 pub use record::{RawRecord, address_in, canonical_rdata, expand_rdata, read_record, same_rdata, skip_name};
 pub use reply::Reply;

@@ -83,6 +83,11 @@ impl Question {
         reading.unwrap_or(Reading::Reply(Rcode::FORMERR))
     }
 
+    /// Whether what is answered may depend on who asks: its cookie does, and so does what a pool says of its members.
+    pub fn depends_on_client(&self) -> bool {
+        self.has_cookie() || matches!(self.qtype, Rtype::TXT | Rtype::ANY)
+    }
+
     /// Whether the message has a COOKIE option: then the reply has one, and the client's address is needed to make it.
     pub fn has_cookie(&self) -> bool {
         self.edns.as_ref().is_some_and(Edns::has_cookie)

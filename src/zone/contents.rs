@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 
-use super::{Below, FIXED_LEN, Node, PoolView, RecordList, Role, Zone};
+use super::listing::{EMPTY_TXT, promised_s};
+use super::{Below, FIXED_LEN, Listing, Node, PoolView, RecordList, Role, Zone};
 use crate::membership::LeaseTable;
 use crate::wire::{NameKey, Rtype};
 
@@ -55,11 +56,19 @@ impl Contents<'_> {
             let live = sets.flat_map(|rrset| rrset.encoded()).filter(|(_, ends_ms)| *ends_ms > self.now_ms);
             live.map(|(record, _)| record).try_for_each(|record| see(rdata_of(record)))?;
         }
+        // What is made for browsing gives way to ordinary records of an instance, and to an alias (see `query::browse`).
+        let has = |held: Rtype| node.rrset(held).is_some_and(|rrset| rrset.is_live(self.now_ms));
+        let gives_way = |made: Rtype| skip == 0 && (has(Rtype::CNAME) || (made != Rtype::PTR && has(made)));
         match &node.role {
             Role::Plain => ControlFlow::Continue(()),
             Role::Pool(view) => self.of_pool(view, name, rtype, see),
+            Role::Listing(listing) => self.of_listing(listing, name, rtype, &gives_way, see),
             Role::BelowPool(cell) => match &cell.load().role {
                 Role::Pool(view) => self.of_pool(view, name, rtype, see),
+                _ => ControlFlow::Continue(()),
+            },
+            Role::BelowListing(cell) => match &cell.load().role {
+                Role::Listing(listing) => self.of_listing(listing, name, rtype, &gives_way, see),
                 _ => ControlFlow::Continue(()),
             },
         }
@@ -94,7 +103,43 @@ impl Contents<'_> {
                 }
                 ControlFlow::Continue(())
             }
-            Below::Empty | Below::Missing => ControlFlow::Continue(()),
+            // What people look into is not in the zone.
+            Below::Status | Below::Empty | Below::Missing => ControlFlow::Continue(()),
+        }
+    }
+
+    /// What a listing, or an instance in it, has that is made.
+    fn of_listing(
+        &self,
+        listing: &Listing,
+        name: &NameKey,
+        rtype: Rtype,
+        gives_way: &dyn Fn(Rtype) -> bool,
+        see: See<'_>,
+    ) -> ControlFlow<()> {
+        let is_shown = |made: Rtype| is_wanted(rtype, made) && !gives_way(made);
+        match name.labels().checked_sub(listing.labels) {
+            Some(0) if is_shown(Rtype::PTR) => {
+                listing.each(|entry| match listing.promised_s(entry, self.leases, self.now_ms) {
+                    Some(_) => see(&[&entry.labels, &*listing.tail].concat()),
+                    None => ControlFlow::Continue(()),
+                })
+            }
+            Some(1) => {
+                let of_instance = |view: &PoolView, service: &[u8]| {
+                    let Some(list) = view.service(service) else { return ControlFlow::Continue(()) };
+                    if is_shown(Rtype::SRV) {
+                        self.of_list(list, false, Rtype::SRV, see)?;
+                    }
+                    let is_offered = promised_s(view, service, self.leases, self.now_ms).is_some();
+                    if is_shown(Rtype::TXT) && is_offered {
+                        see(EMPTY_TXT)?;
+                    }
+                    ControlFlow::Continue(())
+                };
+                listing.instance(name.prefix(1), of_instance).unwrap_or(ControlFlow::Continue(()))
+            }
+            _ => ControlFlow::Continue(()),
         }
     }
 

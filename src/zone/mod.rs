@@ -3,7 +3,8 @@
 //! ```text
 //!  ZoneSet --> Zone --> Index (sharded: name -> cell) --> Node --> ordinary RRsets, pre-encoded: the file's, as UPDATE
 //!                |                                         |       changed them, and how they differ from it (Dynamic)
-//!                |                                         '----> PoolView, pre-encoded records of its live members
+//!                |                                         |----> PoolView, pre-encoded records of its live members
+//!                |                                         '----> Listing: which pools offer a service
 //!                '--> SOA, serial
 //! ```
 //!
@@ -12,13 +13,15 @@
 //!
 //! The index holds every name with ordinary records, the empty names above them, pools and their services. A member's own
 //! name and `all.` resolve inside the pool's view, so a join swaps one cell and the index changes only with names, pools and
-//! services. [`Contents`] is the zone as a whole, for those who ask about RRsets and not for an answer.
+//! services. An instance that can be browsed for resolves inside its service's [`Listing`]. [`Contents`] is the zone as a
+//! whole, for those who ask about RRsets and not for an answer.
 
 mod build;
 mod contents;
 mod dynamic;
 pub mod file;
 mod index;
+mod listing;
 mod names;
 mod node;
 mod pool_view;
@@ -40,6 +43,7 @@ pub use contents::Contents;
 pub use dynamic::{Added, Dynamic, NameChange, NameRecords, PERMANENT_MS, Record, RecordSet, Term};
 pub use file::{RRSET_OCTETS_MAX, is_of_signed_zone};
 pub use index::Index;
+pub use listing::{EMPTY_TXT, Entry, Listing, promised_s};
 pub use names::{is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};

@@ -129,6 +129,7 @@ pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     match split.as_slice() {
         [] => is_address || matches!(rtype, Rtype::SVCB | Rtype::HTTPS),
         [.., b"all"] => true,
+        [b"_status"] => rtype == Rtype::TXT,
         [service, protocol] if is_underscored(service) && is_underscored(protocol) => rtype == Rtype::SRV,
         [label] if !is_underscored(label) => is_address || rtype == Rtype::TXT,
         _ => false,
@@ -149,6 +150,8 @@ mod tests {
             (b"\x02m1", Rtype::TXT, true),
             (b"\x02m1", Rtype::SSHFP, false),
             (b"\x04_tcp", Rtype::A, false),
+            (b"\x07_status", Rtype::TXT, true),
+            (b"\x07_status", Rtype::A, false),
             (b"\x05_http\x04_tcp", Rtype::SRV, true),
             (b"\x05_http\x04_tcp", Rtype::TXT, false),
             (b"\x05_http\x04_tcp\x03all", Rtype::TXT, true),

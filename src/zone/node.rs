@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::{PERMANENT_MS, PoolView};
+use super::{Listing, PERMANENT_MS, PoolView};
 use crate::wire::Rtype;
 
 /// The owner in every pre-encoded record: a pointer to the question's name, at octet 12 (RFC 1035 section 4.1.4).
@@ -37,6 +37,10 @@ pub enum Role {
     Pool(PoolView),
     /// A name with ordinary records below a pool: what it lacks, the pool's view may have.
     BelowPool(Arc<Cell>),
+    /// A name to browse for what the zone offers.
+    Listing(Arc<Listing>),
+    /// A name with ordinary records below a listing: what it lacks, an instance may have.
+    BelowListing(Arc<Cell>),
 }
 
 /// An RRset, ready to be copied into an answer.

@@ -104,7 +104,10 @@ impl RecordList {
 
 /// A member's own names.
 pub struct MemberView {
-    label: Box<[u8]>,
+    /// Its name; of one that lives elsewhere, [`ELSEWHERE`] and its target.
+    pub label: Box<[u8]>,
+    /// Its weight among the pool's addresses; 0 takes it out of answers.
+    pub weight: u32,
     /// The most that an answer for its own name may say, seconds.
     pub ttl_s: u32,
     /// Its own life, which ends with its last address.
@@ -125,6 +128,8 @@ pub enum Below<'v> {
     All,
     /// A service, and whether of `all`.
     Service(&'v RecordList, bool),
+    /// `_status`: what the pool makes of its members, for people who look into it.
+    Status,
     /// A name that others lie below.
     Empty,
     /// Nothing.
@@ -199,9 +204,11 @@ impl PoolView {
             _ => (labels, false),
         };
         if service.get(1) == Some(&b'_') {
-            let at = self.services.binary_search_by(|(name, _)| name.as_ref().cmp(service));
-            if let Some((_, list)) = at.ok().and_then(|at| self.services.get(at)) {
+            if let Some(list) = self.service(service) {
                 return Below::Service(list, of_all);
+            }
+            if labels == b"\x07_status" {
+                return Below::Status;
             }
             let is_between = |name: &[u8]| {
                 name.len() > service.len()
@@ -218,6 +225,22 @@ impl PoolView {
         }
         let at = self.members.binary_search_by(|member| member.label.as_ref().cmp(label));
         at.ok().and_then(|at| self.members.get(at)).map_or(Below::Missing, Below::Member)
+    }
+
+    /// The SRV records of a service that the pool knows.
+    pub fn service(&self, service: &[u8]) -> Option<&RecordList> {
+        let at = self.services.binary_search_by(|(name, _)| name.as_ref().cmp(service)).ok()?;
+        self.services.get(at).map(|(_, list)| list)
+    }
+
+    /// The services that the pool knows, each with its SRV records.
+    pub fn services(&self) -> impl Iterator<Item = (&[u8], &RecordList)> {
+        self.services.iter().map(|(service, list)| (service.as_ref(), list))
+    }
+
+    /// Everyone in the pool, by name.
+    pub fn members(&self) -> &[MemberView] {
+        &self.members
     }
 
     /// The pool's SVCB or HTTPS records, if members have any.
@@ -290,6 +313,7 @@ impl ViewBuilder<'_> {
             let ttl_s = self.settings.ttl_s.min(member.own_ttl_s);
             members.push(MemberView {
                 label: name.as_ref().into(),
+                weight: address_weight(member),
                 ttl_s,
                 hold: Hold { lease: entry.lease, member: at as u32, lapses_ms: member.lapses_ms() },
                 v4: v4_from..v4.holds.len() as u32,

@@ -1,5 +1,6 @@
 //! The writing side of a zone: from the roll's changes to the views that answers read.
 
+mod browsing;
 mod ordinary;
 mod succession;
 
@@ -7,6 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+
+use browsing::Browsing;
 
 use super::build::FileMark;
 use super::names::{Ends, Names};
@@ -50,6 +53,7 @@ pub struct Publisher {
     nothing: Arc<Node>,
     /// How names differ from the file. Those that UPDATE has emptied are not in the index.
     differences: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
+    browsing: Browsing,
 }
 
 struct Published {
@@ -64,6 +68,15 @@ struct Published {
     empty_since_ms: Option<u64>,
 }
 
+/// What came of a pool's services.
+#[derive(Default)]
+struct Learned {
+    /// Names that the index lacks.
+    names: Vec<Arc<[u8]>>,
+    /// Services that gave way to others.
+    forgotten: Vec<Box<[u8]>>,
+}
+
 impl Publisher {
     /// Services that a pool may know at a time.
     pub const SERVICES_MAX: usize = 64;
@@ -72,7 +85,8 @@ impl Publisher {
     pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file: FileMark) -> Self {
         let (names, ends, differences) = (Names::default(), Ends::default(), HashMap::default());
         let (nothing, pools) = (Arc::new(Node::empty()), HashMap::default());
-        Publisher { zone, settings, pools, file, names, ends, nothing, differences }
+        let browsing = Browsing::default();
+        Publisher { zone, settings, pools, file, names, ends, nothing, differences, browsing }
     }
 
     /// The zone that it publishes.
@@ -175,7 +189,7 @@ impl Publisher {
         let offered: BTreeSet<&[u8]> = members
             .flat_map(|member| member.services.iter().map(|service| service.service.as_ref()))
             .collect();
-        let fresh = known.learn_services((&self.zone, &self.names), pool, &offered, rotors);
+        let learned = known.learn_services((&self.zone, &self.names), pool, &offered, rotors);
         let labels = labels_of(pool);
         let builder = ViewBuilder {
             pool,
@@ -189,12 +203,16 @@ impl Publisher {
         known.cell.store(Node { rrsets, role });
         let cell = Arc::clone(&known.cell);
         // A name enters the index after the view that it leads to.
-        let mut names: Vec<_> = fresh.into_iter().map(|name| (name, Arc::clone(&cell))).collect();
+        let mut names: Vec<_> = learned.names.into_iter().map(|name| (name, Arc::clone(&cell))).collect();
         if !std::mem::replace(&mut known.indexed, true) {
             names.push((Arc::clone(pool), Arc::clone(&cell)));
             self.set_roles_below(pool, Some(&cell));
         }
-        if names.is_empty() { Ok(()) } else { self.zone.index.insert(names) }
+        if !names.is_empty() {
+            self.zone.index.insert(names)?;
+        }
+        learned.forgotten.iter().for_each(|service| self.unlist(pool, service, &cell));
+        self.list_pool(pool, &cell)
     }
 
     /// Forgets pools that registrations made and that have been empty for an hour.
@@ -208,6 +226,9 @@ impl Publisher {
         for pool in pools {
             let Some(known) = self.pools.remove(&pool) else { continue };
             known.give_back(rotors);
+            for (service, _) in &known.rotors.services {
+                self.unlist(&pool, service, &known.cell);
+            }
             self.zone.index.remove(known.service_names(&pool));
             let rrsets = Arc::clone(&known.cell.load().rrsets);
             known.cell.store(Node { rrsets, role: Role::Plain });
@@ -232,24 +253,23 @@ impl Published {
         Published { cell, settings, rotors, declared, indexed, pending: None, empty_since_ms: None }
     }
 
-    /// Remembers services that members began to offer, and returns their full names as far as the index lacks them. A
-    /// service stays known while the pool is, so that its name is NODATA and not NXDOMAIN when nobody offers it; past the
-    /// limit those that nobody offers give way.
+    /// Remembers services that members began to offer. A service stays known while the pool is, so that its name is NODATA and
+    /// not NXDOMAIN when nobody offers it; past the limit those that nobody offers give way.
     fn learn_services(
         &mut self,
         (zone, names): (&Zone, &Names),
         pool: &[u8],
         offered: &BTreeSet<&[u8]>,
         rotors: &mut RotorIds,
-    ) -> Vec<Arc<[u8]>> {
+    ) -> Learned {
         let known = &mut self.rotors.services;
-        let mut fresh = Vec::new();
+        let mut learned = Learned::default();
         for service in offered {
             if let Err(at) = known.binary_search_by(|(name, _)| name.as_ref().cmp(service)) {
                 known.insert(at, ((*service).into(), rotors.take()));
                 let name = service_name(service, pool);
                 if zone.index.cell(&name).is_none() {
-                    fresh.push(name);
+                    learned.names.push(name);
                 }
             }
         }
@@ -260,6 +280,7 @@ impl Published {
                 let kept = offered.contains(service.as_ref());
                 if !kept {
                     forgotten.push((service_name(service, pool), Arc::clone(cell)));
+                    learned.forgotten.push(service.clone());
                     rotors.free.push(*rotor);
                 }
                 kept
@@ -275,7 +296,7 @@ impl Published {
             // They were in the index: they are names.
             _ = zone.index.insert(empty);
         }
-        fresh
+        learned
     }
 
     /// Its services' names, with its cell.

@@ -1,5 +1,10 @@
 //! What an operator decides about a zone and its pools.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnetwork::IpNetwork;
+
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
 use crate::wire::Name;
@@ -32,4 +37,13 @@ pub struct PoolSettings {
     pub services: Shown,
     /// Lease lengths.
     pub leases: LeaseRules,
+    /// Who is told what the pool makes of its members.
+    pub debug_from: Arc<[IpNetwork]>,
+}
+
+impl PoolSettings {
+    /// Whether this client is told what the pool makes of its members.
+    pub fn shows_status_to(&self, client: IpAddr) -> bool {
+        self.debug_from.iter().any(|network| network.contains(client))
+    }
 }

@@ -17,14 +17,14 @@ fn drill(server: &Server, arguments: &str) -> (String, BTreeSet<String>) {
         server.client("drill").args(["-p", &port, &at]).args(arguments.split_whitespace()).output().unwrap();
     let said = text(output.stdout);
     let rcode = said.split_once("rcode: ").unwrap_or_else(|| panic!("{said}")).1;
-    let answer = said.split_once(";; ANSWER SECTION:\n").unwrap().1.split("\n\n").next().unwrap();
+    let answer = said.split_once(";; ANSWER SECTION:\n").unwrap().1;
     let record = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
         format!("{} {} {}", words[0], words[3], words[4..].join(" "))
     };
     (
         rcode.split(',').next().unwrap().to_owned(),
-        answer.lines().filter(|line| !line.is_empty()).map(record).collect(),
+        answer.lines().take_while(|line| !line.is_empty()).map(record).collect(),
     )
 }
 

@@ -14,6 +14,7 @@
 )]
 
 mod answers;
+mod browsing;
 mod certbot;
 mod clients;
 mod commands;

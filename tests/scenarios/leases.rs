@@ -85,6 +85,7 @@ fn no_reader_moves_a_views_bound_past_a_lease_that_is_being_cut() {
                         transport,
                         now_ms,
                         reserved: 0,
+                        client: None,
                         cookie: None,
                         keepalive: None,
                     };

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bindings;
+mod browsing;
 mod cookies;
 mod hostile_zones;
 mod kept;
@@ -14,6 +15,7 @@ mod rfc2136;
 mod rfc9664;
 mod signed;
 mod signing;
+mod status;
 mod table;
 mod truth;
 mod world;

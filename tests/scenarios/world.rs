@@ -69,6 +69,7 @@ pub fn pool_settings(policy: Policy) -> PoolSettings {
         addresses: policy.addresses_by_default(),
         services: Shown::All,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+        debug_from: ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap()).into(),
     }
 }
 
@@ -447,7 +448,9 @@ impl World {
     pub fn answer(&mut self, transport: Transport, message: &[u8]) -> Option<Vec<u8>> {
         let zones = self.registrar.published();
         let cookie = Some(cookie_terms(&self.registrar, self.source, self.wall_ms));
-        let context = Context { zones, transport, now_ms: self.now_ms, reserved: 0, cookie, keepalive: None };
+        let client = Some(self.source);
+        let context =
+            Context { zones, transport, now_ms: self.now_ms, reserved: 0, client, cookie, keepalive: None };
         let mut out = vec![0; 65_535];
         let reading = query::read(zones, message, &mut self.question);
         match query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut out) {

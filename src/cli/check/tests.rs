@@ -114,6 +114,7 @@ fn the_root_zones_pools_are_named_whole() {
         addresses: Shown::All,
         services: Shown::All,
         leases: crate::membership::LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 60_000 },
+        debug_from: [].into(),
     };
     assert_eq!(PoolReport::of(&name("web."), &name("."), &pool).name, "web");
     assert_eq!(PoolReport::of(&name("web.eu.a."), &name("a."), &pool).name, "web.eu");

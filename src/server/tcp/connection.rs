@@ -351,7 +351,15 @@ impl Answerer {
         let terms = || CookieTerms { cookies, client, now_s: clock::serial_s() };
         let cookie = question.has_cookie().then(terms);
         let keepalive = question.wants_keepalive().then(|| held.idle().told);
-        let context = Context { zones: &zones, transport, now_ms, reserved: 0, cookie, keepalive };
+        let context = Context {
+            zones: &zones,
+            transport,
+            now_ms,
+            reserved: 0,
+            client: Some(client),
+            cookie,
+            keepalive,
+        };
         query::answer(&context, question, reading, message, scratch, out)
     }
 }

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::browsing::put_role;
 use super::{Published, Publisher};
-use crate::membership::{Cause, PoolHandle};
+use crate::membership::Cause;
 use crate::wire::{Rtype, WireError};
 use crate::zone::build::FileMark;
 use crate::zone::{
@@ -17,8 +18,8 @@ use crate::zone::{
 };
 
 impl Publisher {
-    /// Tells the names below a pool that it is there, or that it is gone.
-    pub(super) fn set_roles_below(&self, pool: &PoolHandle, cell: Option<&Arc<Cell>>) {
+    /// Tells the names below a pool or a listing that it is there, or that it is gone. It has to be known, or not, by now.
+    pub(super) fn set_roles_below(&self, pool: &[u8], cell: Option<&Arc<Cell>>) {
         let mut names: BTreeSet<&[u8]> = BTreeSet::new();
         for name in self.names.below(pool) {
             let mut name: &[u8] = name;
@@ -26,13 +27,11 @@ impl Publisher {
                 name = parent(name);
             }
         }
-        for below in names.into_iter().filter_map(|name| self.zone.index.cell(name)) {
+        for name in names {
+            let Some(below) = self.zone.index.cell(name) else { continue };
             // A service's name may lead to the pool's own cell.
             if cell.is_none_or(|cell| !Arc::ptr_eq(cell, &below)) {
-                let node = below.load();
-                let rrsets = Arc::clone(&node.rrsets);
-                let role = cell.map_or(Role::Plain, |cell| Role::BelowPool(Arc::clone(cell)));
-                below.store(Node { rrsets, role });
+                put_role(&below, self.role_of(name));
             }
         }
     }
@@ -149,10 +148,21 @@ impl Publisher {
     }
 
     fn role_of(&self, name: &[u8]) -> Role {
-        self.pool_at_or_above(name).map_or(Role::Plain, |(_, known)| Role::BelowPool(Arc::clone(&known.cell)))
+        let listing = self.browsing.listing(name).map(|listing| Role::Listing(Arc::clone(listing)));
+        listing.or_else(|| self.role_below(name).map(|(_, role)| role)).unwrap_or(Role::Plain)
     }
 
-    fn insert_name(&mut self, name: &Arc<[u8]>, rrsets: Arc<[Rrset]>) -> Result<(), WireError> {
+    /// What a name is that lies below a pool or a listing, and octets of that one's name.
+    fn role_below(&self, name: &[u8]) -> Option<(usize, Role)> {
+        let pool = self.pool_at_or_above(name);
+        let pool = pool.map(|(pool, known)| (pool.len(), Role::BelowPool(Arc::clone(&known.cell))));
+        pool.or_else(|| {
+            let (above, cell) = self.browsing.above(name, self.zone.apex())?;
+            Some((above.len(), Role::BelowListing(Arc::clone(cell))))
+        })
+    }
+
+    pub(super) fn insert_name(&mut self, name: &Arc<[u8]>, rrsets: Arc<[Rrset]>) -> Result<(), WireError> {
         if let Some(cell) = self.own_cell(name) {
             let role = self.role_of(name);
             cell.store(Node { rrsets, role });
@@ -160,15 +170,13 @@ impl Publisher {
         }
         let node = Node { rrsets, role: self.role_of(name) };
         let mut cells = vec![(Arc::clone(name), Arc::new(Cell::new(node)))];
-        let below_pool = self.pool_at_or_above(name).map(|(pool, known)| {
-            let role = Role::BelowPool(Arc::clone(&known.cell));
-            (pool.len(), Arc::new(Node { role, ..Node::empty() }))
-        });
+        let below = self.role_below(name);
+        let below = below.map(|(len, role)| (len, Arc::new(Node { role, ..Node::empty() })));
         let mut above = parent(name);
         while above.len() > self.zone.apex().len() {
             if self.zone.index.cell(above).is_none() {
-                let in_pool = below_pool.as_ref().filter(|(pool, _)| above.len() > *pool);
-                let node = in_pool.map_or(&self.nothing, |(_, node)| node);
+                let is_below = below.as_ref().filter(|(len, _)| above.len() > *len);
+                let node = is_below.map_or(&self.nothing, |(_, node)| node);
                 cells.push((above.into(), Arc::new(Cell::sharing(node))));
             }
             above = parent(above);
@@ -191,6 +199,9 @@ impl Publisher {
         let mut name = name;
         while name.len() > self.zone.apex().len() {
             if self.names.has(name) || self.names.has_below(name) || self.pools.contains_key(name) {
+                return;
+            }
+            if self.browsing.needs(name) {
                 return;
             }
             if let Some(cell) = self.own_cell(name) {

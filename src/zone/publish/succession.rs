@@ -76,6 +76,7 @@ impl Publisher {
                 Some(node) => {
                     known.pending = None;
                     cell.share(node);
+                    self.list_pool(&pool, &cell)?;
                 }
                 None => self.publish(&pool, roll, rotors, now_ms)?,
             }

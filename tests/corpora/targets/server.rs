@@ -199,7 +199,8 @@ impl Server {
         let reading = query::read(zones, message, &mut self.question);
         let keepalive = (transport == Transport::Tcp && self.question.wants_keepalive()).then_some(IDLE);
         let (now_ms, cookie) = (self.now_ms, Some(terms));
-        let context = Context { zones, transport, now_ms, reserved: 0, cookie, keepalive };
+        let context =
+            Context { zones, transport, now_ms, reserved: 0, client: Some(terms.client), cookie, keepalive };
         query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut self.out)
     }
 

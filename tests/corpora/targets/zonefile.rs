@@ -41,7 +41,15 @@ pub fn run(text: &[u8]) {
     let registrar = Registrar::new(setup, NOW_MS, 1).expect("a zone file that was accepted can be served");
     let zones = registrar.published();
     let transport = Transport::Tcp;
-    let context = Context { zones, transport, now_ms: NOW_MS, reserved: 0, cookie: None, keepalive: None };
+    let context = Context {
+        zones,
+        transport,
+        now_ms: NOW_MS,
+        reserved: 0,
+        client: None,
+        cookie: None,
+        keepalive: None,
+    };
     let (mut question, mut scratch, mut out) = (Question::default(), Scratch::new(0, 1), vec![0; 65_535]);
     for (owner, rtype) in asked {
         let head = b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00";

@@ -27,7 +27,14 @@ fn small() -> Registrar {
     let apex = name("pool.example.");
     let leases = LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 };
     let (addresses, services) = (Shown::All, Shown::All);
-    let defaults = PoolSettings { policy: Policy::RoundRobin, ttl_s: 5, addresses, services, leases };
+    let defaults = PoolSettings {
+        policy: Policy::RoundRobin,
+        ttl_s: 5,
+        addresses,
+        services,
+        leases,
+        debug_from: [].into(),
+    };
     let grant = |holder| Grant {
         addresses: vec!["127.0.0.0/8".parse().unwrap()],
         names: vec![NamePattern::new("*")],

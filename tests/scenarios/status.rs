@@ -1,0 +1,189 @@
+//! `_status`: what a pool makes of its members, for those who may look into it; and pools too big for one answer.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use rollcall::membership::{Address, Attributes, Member, PoolHandle, Registered, Service};
+use rollcall::policy::{Policy, Shown};
+use rollcall::query::Transport;
+use rollcall::zone::PoolSettings;
+
+use super::world::{Answer, Setup, World, every_name, loopback_grant, pool_settings};
+
+#[test]
+fn each_member_has_a_line_of_its_own() {
+    let mut world = World::new();
+    world.accept("add m2.web 30 A 10.0.0.2\nadd m2.web 30 TXT weight=0");
+    world.accept(
+        "add m1.web 30 A 10.0.0.1\nadd m1.web 30 AAAA 2001:db8::1\nadd m1.web 30 TXT weight=20 site=fra",
+    );
+    world.advance(7_000);
+    world.accept("add m3.web 30 A 10.0.0.3\nadd _http._tcp.web 30 SRV 0 40 80 m3.web");
+    let status = world.ask("_status.web", "TXT");
+    let wanted = [
+        "m1 up registered lease=23s weight=20 site=fra 10.0.0.1 2001:db8::1",
+        "m2 out weight=0 lease=23s 10.0.0.2",
+        "m3 up registered lease=30s weight=40 10.0.0.3",
+    ];
+    assert_eq!((status.data(), status.ttl_s()), (wanted.map(String::from).to_vec(), 0));
+    assert!(status.message.metadata.authoritative);
+    world.advance_unswept(24_000);
+    let status = world.ask("_status.web", "TXT");
+    assert_eq!(status.data()[0], "m1 gone expired lease=0s weight=20 site=fra");
+    world.expire();
+    assert_eq!(world.ask("_status.web", "TXT").data(), ["m3 up registered lease=6s weight=40 10.0.0.3"]);
+    world.advance(7_000);
+    assert!(world.ask("_status.web", "TXT").data()[0].starts_with("no member: "));
+}
+
+#[test]
+fn it_is_a_name_of_known_pools_and_has_nothing_else() {
+    let mut world = World::new();
+    assert!(world.ask("_status.web", "A").is_nodata(), "known, though nobody is in it");
+    assert!(world.ask("_status.shop", "TXT").is_nxdomain());
+    assert!(world.ask("_status.all.web", "TXT").is_nxdomain());
+    world.accept("add m1.web 30 A 10.0.0.1");
+    assert_eq!(world.ask("_status.web", "ANY").data(), world.ask("_status.web", "TXT").data());
+    world.accept("prereq nxdomain _status.web\nadd m1.web 30 A 10.0.0.1");
+    let why = world.refuse("add _status.web 30 TXT mine");
+    assert!(why.contains("and `_status` are its own"), "{why}");
+}
+
+#[test]
+fn a_member_that_lives_elsewhere_goes_by_its_target() {
+    let grants = vec![every_name(loopback_grant())];
+    let mut world = World::with(Setup { grants, ..Setup::default() });
+    world.accept("add _http._tcp.web 30 SRV 0 7 80 host.example.org.");
+    assert_eq!(
+        world.ask("_status.web", "TXT").data(),
+        ["host.example.org. up registered lease=30s weight=7"]
+    );
+}
+
+#[test]
+fn others_are_refused_and_told_that_it_is_not_for_them() {
+    let mut world = World::new();
+    world.accept("add m1.web 30 A 10.0.0.1");
+    for (source, is_told) in [
+        ("127.0.0.1", true),
+        ("127.8.9.10", true),
+        ("::1", true),
+        ("10.0.0.1", false),
+        ("2001:db8::1", false),
+    ] {
+        world.source = source.parse().unwrap();
+        for edns in [None, Some(1232)] {
+            let answer = world.ask_over(Transport::Udp, "_status.web", "TXT", edns);
+            assert_eq!(answer.rcode() == ResponseCode::NoError, is_told, "{source}");
+            assert_eq!(answer.message.answers.len(), usize::from(is_told));
+            let code = answer.message.edns.as_ref().and_then(|edns| match edns.option(15.into()) {
+                Some(EdnsOption::Unknown(_, data)) => Some(u16::from_be_bytes([data[0], data[1]])),
+                _ => None,
+            });
+            assert_eq!(code, edns.filter(|_| !is_told).map(|_| 18), "{source}: Prohibited");
+            if !is_told {
+                assert_eq!(answer.rcode(), ResponseCode::Refused);
+                assert!(!answer.message.metadata.authoritative && answer.message.authorities.is_empty());
+            }
+        }
+        assert!(world.ask("_status.web", "A").is_nodata(), "the name is no secret");
+    }
+}
+
+#[test]
+fn an_alias_does_not_lead_there() {
+    let grants = vec![every_name(loopback_grant())];
+    let mut world = World::with(Setup { grants, ..Setup::default() });
+    world.accept("add m1.web 30 A 10.0.0.1\nadd see 30 CNAME _status.web");
+    assert_eq!(world.ask("see", "TXT").data(), ["_status.web.pool.example."]);
+}
+
+#[test]
+fn more_than_a_string_holds_goes_into_several() {
+    let mut world = World::new();
+    let (site, rack) = ("s".repeat(200), "r".repeat(200));
+    world.accept(&format!("add m1.web 30 A 10.0.0.1\nadd m1.web 30 TXT rack={rack} site={site}"));
+    let answer = world.ask("_status.web", "TXT");
+    let hickory_proto::rr::RData::TXT(txt) = &answer.message.answers[0].data else { unreachable!() };
+    let lens: Vec<_> = txt.txt_data.iter().map(|string| string.len()).collect();
+    assert!(lens.len() == 2 && lens[0] == 255, "{lens:?}");
+    let whole = txt.txt_data.concat();
+    let wanted = format!("m1 up registered lease=30s weight=1 rack={rack} site={site} 10.0.0.1");
+    assert_eq!(String::from_utf8(whole).unwrap(), wanted);
+}
+
+/// A world with a pool of so many members, each with an address and a port of its own, as a restart brings them back.
+fn crowd(members: u32) -> World {
+    let settings = PoolSettings { addresses: Shown::All, ..pool_settings(Policy::RoundRobin) };
+    let mut world = World::with_pools(&[("web", settings)]);
+    let pool: PoolHandle = b"\x03web\x04pool\x07example\x00"[..].into();
+    let changes = (0..members).map(|number| {
+        let ip = Ipv4Addr::from(0x0A00_0000 + number).into();
+        let (service, port) = (b"\x02_s\x02_p"[..].into(), (1 + number % 60_000) as u16);
+        let lapses_ms = u64::MAX;
+        let member = Member {
+            owner: "tests".into(),
+            lease_ms: 3_600_000,
+            key_lease_ms: 0,
+            own_ttl_s: 30,
+            heard_run: 1,
+            addresses: vec![Address { ip, lapses_ms }],
+            services: vec![Service { service, port, priority: 0, weight: 1, lapses_ms }],
+            bindings: Vec::new(),
+            attributes: Attributes::default(),
+        };
+        let ends_ms = world.now_ms + 3_600_000;
+        let registered = Registered { member, ends_ms, name_ends_ms: ends_ms, signed: None, restored: true };
+        let name = format!("m{number:05}");
+        world.registrar.restore(&pool, name.as_bytes(), registered, world.now_ms).unwrap()
+    });
+    let changes: Vec<_> = changes.collect();
+    world.registrar.publish(&changes, world.now_ms).unwrap();
+    world
+}
+
+/// Asks twice over TCP: the same records in the same order, none of them twice.
+fn stable(world: &mut World, name: &str, rtype: &str) -> Answer {
+    let (one, other) = (world.ask(name, rtype), world.ask(name, rtype));
+    assert_eq!(one.data(), other.data(), "{name}");
+    assert_eq!(one.data().iter().collect::<BTreeSet<_>>().len(), one.data().len(), "{name}");
+    assert!(!one.message.metadata.truncation, "{name}: nothing larger is to be had");
+    one
+}
+
+fn cut(world: &mut World, name: &str, rtype: &str) {
+    let answer = world.ask_over(Transport::Udp, name, rtype, Some(4096));
+    assert!(answer.message.metadata.truncation && answer.octets.len() <= 1232, "{name}");
+}
+
+const BIG: [(&str, &str); 3] = [("all.web", "A"), ("_s._p.all.web", "SRV"), ("_status.web", "TXT")];
+
+#[test]
+fn a_thousand_members_are_cut_over_udp_and_whole_over_tcp() {
+    let mut world = crowd(1_000);
+    for (name, rtype) in BIG {
+        cut(&mut world, name, rtype);
+        assert_eq!(stable(&mut world, name, rtype).data().len(), 1_000, "{name}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_are_cut_at_64_kb_over_tcp() {
+    let mut world = crowd(100_000);
+    for (name, rtype) in BIG {
+        cut(&mut world, name, rtype);
+        let answer = stable(&mut world, name, rtype);
+        assert!(answer.octets.len() > 65_400, "{name}: {}", answer.octets.len());
+        if rtype == "TXT" {
+            let data = answer.data();
+            let (last, shown) = data.split_last().unwrap();
+            let rest = 100_000 - shown.len();
+            assert_eq!(*last, format!("{rest} more members are not shown: they do not fit"));
+            assert!(shown[0].starts_with("m00000 ") && shown.len() > 900, "{}", shown.len());
+        }
+    }
+}
