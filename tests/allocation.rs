@@ -13,7 +13,8 @@ use allocation_counter::{AllocationInfo, measure};
 use rollcall::policy::Policy;
 use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
 use rollcall::wire::Question;
-use world::{World, pool_settings, question_message, question_with_cookie};
+use rollcall::zone::Identity;
+use world::{Setup, World, pool_settings, question_message, question_with_cookie};
 
 /// What one question must come to: a name in the pool's zone, a type, and the kind of answer.
 type Case = (&'static str, &'static str, Answered);
@@ -202,6 +203,61 @@ fn picks_are_made_without_allocating() {
     }
 }
 
+const ELSEWHERE: &str = "\
+*.w      A      192.0.2.1
+*.alias  CNAME  m1.web
+sub      NS     ns.sub
+sub      NS     ns
+ns.sub   A      192.0.2.2
+old      DNAME  web
+deeper   DNAME  a.deeper
+long     DNAME  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.long
+mail     MX     10 ns
+mail     MX     20 m1.web
+mail     HTTPS  1 . alpn=h2
+mail     A      192.0.2.3
+";
+
+/// Wildcards, referrals, DNAMEs and their chains, and addresses besides.
+#[test]
+fn what_leads_elsewhere_is_answered_without_allocating() {
+    use Answered::{NoData, NxDomain, Positive, Referral, YxDomain};
+    let zone_file = world::zone_file().replace("long TXT", "lengthy TXT") + ELSEWHERE;
+    let mut world = World::with(Setup { zone_file, ..Setup::default() });
+    world.accept("add m1.web 30 A 10.0.0.1");
+    let cases = [
+        ("a.w", "A", Positive),
+        ("a.w", "MX", NoData),
+        ("a.b.alias", "A", Positive),
+        ("sub", "A", Referral),
+        ("x.sub", "A", Referral),
+        ("sub", "DS", NoData),
+        ("m1.old", "A", Positive),
+        ("m2.old", "A", NxDomain),
+        ("x.deeper", "A", Positive),
+        ("x.long", "A", YxDomain),
+        ("mail", "MX", Positive),
+        ("mail", "HTTPS", Positive),
+        ("mail", "ANY", Positive),
+    ];
+    check(&world, &cases);
+    world.registrar.identify(Identity {
+        version: Some("rollcall".into()),
+        hostname: Some("ns1".into()),
+        nsid: Some("fra1".into()),
+    });
+    let mut version = question_message("version.bind.", "TXT", Some(1232));
+    let class = version.len() - 12;
+    version[class] = 3;
+    // An empty NSID option.
+    version.truncate(version.len() - 2);
+    version.extend([0, 4, 0, 3, 0, 0]);
+    let (outcome, info) = Worker::new().count(&world, Transport::Udp, &version);
+    // The record behind a pointer, and the option's data.
+    assert_eq!(outcome, Outcome::Reply(version.len() + 12 + 1 + 8 + 4, Positive));
+    assert_eq!(info, AllocationInfo::default());
+}
+
 /// Listings and instances, while leases are fresh, near their end, and over but not swept.
 #[test]
 fn what_is_browsed_for_is_answered_without_allocating() {
@@ -271,6 +327,7 @@ fn what_is_no_question_is_turned_away_without_allocating() {
         let bare = |answered| Outcome::Reply(12, answered);
         let with_opt = |answered| Outcome::Reply(12 + 11, answered);
         let whole = |answered| Outcome::Reply(question.len(), answered);
+        let with_error = |answered| Outcome::Reply(question.len() + 6, answered);
         // The question's class is the two octets before the OPT's eleven; the OPT's version is its seventh.
         let len = question.len();
         [
@@ -280,7 +337,7 @@ fn what_is_no_question_is_turned_away_without_allocating() {
             ("a cookie alone", cookie_alone, Outcome::Reply(12 + 39, Cookie)),
             ("half a cookie", question_with_cookie("web", "A", 1232, &[7; 7]), with_opt(FormErr)),
             ("STATUS", patched(&|m| m[2] |= 2 << 3), with_opt(NotImp)),
-            ("class CH", patched(&|m| m[len - 12] = 3), whole(Refused)),
+            ("class CH", patched(&|m| m[len - 12] = 3), with_error(Refused)),
             ("EDNS 1", patched(&|m| m[len - 5] = 1), whole(BadVers)),
             ("an UPDATE", patched(&|m| m[2] |= 5 << 3), Outcome::Registrar),
             ("a response", patched(&|m| m[2] |= 0x80), Outcome::Silence),

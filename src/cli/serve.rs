@@ -110,6 +110,7 @@ fn registrar(
     let mut registrar = Registrar::new(setup, now_ms, fastrand::u64(..))?;
     // A zone that is not there now may come back while the server runs.
     loaded.serials.iter().for_each(|(apex, serial)| registrar.restore_serial(apex, *serial));
+    registrar.identify(config.identity);
 
     let mut restored: Vec<Change> = Vec::with_capacity(loaded.members.len());
     let mut not_restored = 0_usize;

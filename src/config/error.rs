@@ -68,6 +68,21 @@ pub enum ConfigError {
         /// What the pool needs.
         reason: &'static str,
     },
+    /// A record of the zone file that leads elsewhere with all that is below its name.
+    #[error("{}:{line}: {} {rtype} leads elsewhere with all that is below it: {reason}", .path.display(),
+        name_text(.owner.as_slice()))]
+    Elsewhere {
+        /// The zone file.
+        path: PathBuf,
+        /// The record's line.
+        line: usize,
+        /// The record's owner.
+        owner: Name,
+        /// Its type.
+        rtype: Rtype,
+        /// Why it may not, and what to do.
+        reason: String,
+    },
     /// A record of the zone file that another zone hides.
     #[error("{}:{line}: {} {rtype} lies in the zone {}, which is served too and answers for it; move it to that zone's \
         file, or remove it", .path.display(), name_text(.owner.as_slice()), name_text(.inner.as_slice()))]
@@ -137,6 +152,16 @@ pub enum Fault {
         value: i64,
         /// What it may be.
         range: RangeInclusive<i64>,
+    },
+    /// A text that is empty or too long.
+    #[error("`{key}` has {octets} octets; give 1 to {octets_max}, or leave it out")]
+    Length {
+        /// Which setting.
+        key: &'static str,
+        /// How many it has.
+        octets: usize,
+        /// How many it may have.
+        octets_max: usize,
     },
     /// A list without items.
     #[error("`{key}` is an empty list; give at least one, or leave it out")]

@@ -51,6 +51,7 @@ fn conflict(record: &StaticRecord, pool: &Name) -> Option<&'static str> {
     let labels: Vec<_> = record.owner.iter().take(depth).map(|label| label.as_slice()).collect();
     let is_all = |label: &[u8]| label.eq_ignore_ascii_case(b"all");
     match (labels.as_slice(), record.rtype) {
+        (labels, _) if labels.contains(&&b"*"[..]) => Some("a wildcard would stand for its members"),
         (_, Rtype::CNAME | Rtype::DNAME | Rtype::NS) => Some("nothing at or below a pool may lead elsewhere"),
         ([], Rtype::A | Rtype::AAAA) => Some("its addresses are its members'"),
         ([service, protocol, rest @ ..], Rtype::SRV)

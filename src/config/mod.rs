@@ -11,6 +11,7 @@
 //! no clock and writes nothing, so `rollcall check` may run it beside a running server. [`Reader`] reads it again while a
 //! server runs, and [`Watch`] tells when that may be worth while.
 
+mod elsewhere;
 mod error;
 mod grant;
 mod in_the_way;
@@ -30,8 +31,8 @@ use std::path::{Path, PathBuf};
 
 use crate::security::{Grants, Keyring};
 use crate::wire::Name;
-use crate::zone::ZoneSettings;
 use crate::zone::file::{Progress, ZoneRecords};
+use crate::zone::{Identity, ZoneSettings};
 
 pub use error::{ConfigError, Fault, KeyFileFault};
 pub use reader::{Asked, Reader, Reread};
@@ -63,6 +64,8 @@ pub struct Config {
     pub tcp: TcpSettings,
     /// Where the server says no.
     pub limits: Limits,
+    /// What the server says of itself.
+    pub identity: Identity,
     /// The TSIG keys.
     pub keyring: Keyring,
     /// The zones, in the order of their file names; at least one.

@@ -15,7 +15,7 @@ use super::server::Server;
 use super::source::Source;
 use super::{
     Config, ConfigError, ConfigWarning, DEFAULT_FILE, Overrides, ZoneConfig, absolute_name,
-    default_state_dir, in_the_way, key, warning, zone,
+    default_state_dir, elsewhere, in_the_way, key, warning, zone,
 };
 use crate::security::Keyring;
 use crate::wire::Name;
@@ -168,6 +168,7 @@ impl Reader {
             udp: server.udp.clone(),
             tcp: server.tcp.clone(),
             limits: server.limits.clone(),
+            identity: server.identity.clone(),
             keyring: keyring.clone(),
             zones,
             config_file: config_file.clone(),
@@ -273,6 +274,7 @@ impl Reader {
             ("[udp]", server.udp != begun.udp),
             ("[tcp]", server.tcp != begun.tcp),
             ("[limits]", server.limits != begun.limits),
+            ("[identity]", server.identity != begun.identity),
         ] {
             reread.waiting.extend(differs.then_some(key));
         }
@@ -392,6 +394,7 @@ fn load_zone(
             files.clone_from(&records.files);
             nested::check(&records, apex, served)?;
             in_the_way::check(&records, &settings)?;
+            elsewhere::check(&records, &settings)?;
             in_the_way::expect_members(&mut records, &settings);
             records
         }

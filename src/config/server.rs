@@ -8,10 +8,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::key::{KeyTable, Keys};
-use super::source::{List, Number, Source};
+use super::source::{List, Number, Source, Text};
 use super::zone::KEYS_OF_ITS_OWN;
 use super::{ConfigError, ConfigWarning, Fault};
 use crate::membership::SLOTS_MAX;
+use crate::zone::Identity;
 
 const MIB: usize = 1 << 20;
 
@@ -73,6 +74,7 @@ pub(super) struct Server {
     pub udp: UdpSettings,
     pub tcp: TcpSettings,
     pub limits: Limits,
+    pub identity: Identity,
     pub warnings: Vec<ConfigWarning>,
 }
 
@@ -87,6 +89,7 @@ struct File {
     udp: UdpTable,
     tcp: TcpTable,
     limits: LimitsTable,
+    identity: IdentityTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -122,6 +125,14 @@ struct LimitsTable {
     records: Number,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityTable {
+    version: Option<Text>,
+    hostname: Option<Text>,
+    nsid: Option<Text>,
+}
+
 impl Server {
     pub fn read(source: &Source) -> Result<Self, ConfigError> {
         Server::check(source, &source.parse::<File>().map_err(zones_file)?)
@@ -139,6 +150,7 @@ impl Server {
         let keys = Keys::read(source, &file.key, &mut warnings)?;
         Ok(Server {
             listen: listeners(source, &file.listen)?,
+            identity: identity(source, &file.identity)?,
             zones: file.zones.clone(),
             state: file.state.clone(),
             keys,
@@ -170,6 +182,24 @@ impl Server {
             },
         })
     }
+}
+
+fn identity(source: &Source, file: &IdentityTable) -> Result<Identity, ConfigError> {
+    let text = |key, given: &Option<Text>, octets_max| match given {
+        None => Ok(None),
+        Some(text) if (1..=octets_max).contains(&text.get_ref().len()) => {
+            Ok(Some(text.get_ref().as_str().into()))
+        }
+        Some(text) => {
+            let octets = text.get_ref().len();
+            Err(source.fault(text.span(), Fault::Length { key, octets, octets_max }))
+        }
+    };
+    Ok(Identity {
+        version: text("version", &file.version, Identity::TEXT_MAX)?,
+        hostname: text("hostname", &file.hostname, Identity::TEXT_MAX)?,
+        nsid: text("nsid", &file.nsid, Identity::NSID_MAX)?,
+    })
 }
 
 /// The error of a file that is a zone's: which keys `rollcall.toml` has is then no help.

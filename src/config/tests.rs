@@ -1,3 +1,4 @@
+mod elsewhere;
 mod grants;
 mod keys;
 mod rereading;
@@ -92,6 +93,7 @@ fn everything_has_a_default() {
         config.limits,
         Limits { update_queue: 4096, pools: 131_072, members: 1_000_000, records: 1_000_000 }
     );
+    assert_eq!(config.identity, Identity::default(), "nothing is said of itself");
     assert_eq!(config.files.len(), 2);
     let zone = &config.zones[0];
     assert_eq!((zone.settings.negative_ttl_s, zone.settings.create_pools), (2, false));
@@ -119,7 +121,7 @@ fn one_client_has_a_quarter_of_all_connections_unless_it_is_said_otherwise() {
 #[test]
 fn what_is_said_is_taken_and_paths_are_relative_to_the_file() {
     let config = format!(
-        "listen = ['192.0.2.1:53']\nstate = 's'\n{KEY}[store]\ncache_bytes = 1048576\n[udp]\nworkers = 3\n[tcp]\nidle_ms = 500\n[limits]\npools = 7\n"
+        "listen = ['192.0.2.1:53']\nstate = 's'\n{KEY}[store]\ncache_bytes = 1048576\n[udp]\nworkers = 3\n[tcp]\nidle_ms = 500\n[limits]\npools = 7\n[identity]\nversion = 'rollcall'\nnsid = 'fra1'\n"
     );
     let (dir, config) = load_files(&[("rollcall.toml", &config), ("zones/pool.example.zone", ZONE)]);
     let config = config.unwrap();
@@ -127,6 +129,8 @@ fn what_is_said_is_taken_and_paths_are_relative_to_the_file() {
     assert_eq!(config.state_dir, dir.path().join("s"));
     assert_eq!((config.store.cache_bytes, config.udp.workers), (1 << 20, 3));
     assert_eq!((config.tcp.idle_ms, config.limits.pools), (500, 7));
+    let identity = Identity { version: Some("rollcall".into()), hostname: None, nsid: Some("fra1".into()) };
+    assert_eq!(config.identity, identity);
     assert!(config.keyring.get(&name("WEB.")).is_some());
     assert_eq!(config.zones[0].records.soa.serial, 42);
 }
@@ -197,6 +201,14 @@ fn server_errors() {
         ("listen\n", "rollcall.toml:1:7: "),
         ("state = 'a\n", "rollcall.toml:1:1"),
         ("[store]\ncache_bytes = 1000\n", "rollcall.toml:2:15: `cache_bytes` is 1000; give 1048576 to "),
+        (
+            "[identity]\nversion = ''\n",
+            "rollcall.toml:2:11: `version` has 0 octets; give 1 to 255, or leave it out",
+        ),
+        (
+            "[identity]\nname = 'a'\n",
+            "rollcall.toml:2:1: `name`: unknown field `name`, expected one of `version`",
+        ),
         ("[udp]\nworkers = 0\n", "rollcall.toml:2:11: `workers` is 0; give 1 to 64"),
         ("[udp]\nreceive_buffer_bytes = -1\n", "rollcall.toml:2:24: `receive_buffer_bytes` is -1; give"),
         (
@@ -216,6 +228,8 @@ fn server_errors() {
         let found = bad_server(text);
         assert!(found.starts_with(wanted), "{found}");
     }
+    let found = bad_server(&format!("[identity]\nnsid = '{}'\n", "x".repeat(129)));
+    assert!(found.starts_with("rollcall.toml:2:8: `nsid` has 129 octets; give 1 to 128"), "{found}");
 }
 
 #[test]
@@ -397,8 +411,11 @@ fn what_lies_in_an_inner_zone_is_refused_in_the_outer() {
             let wanted = format!("zones/pool.example.zone:4: {owner} lies in the zone ");
             assert!(found.starts_with(&wanted) && found.contains("move it to that zone's file"), "{found}");
         }
-        let found = refusal(inner, "", "child NS ns.child");
-        assert!(found.starts_with("zones/pool.example.zone:4:7: NS below the apex delegates"), "{found}");
+        for delegation in ["child NS ns", "child NS ns.child\nns.CHILD A 10.0.0.1\nns.child AAAA ::1"] {
+            assert!(load(inner, "", delegation).1.is_ok(), "{delegation}");
+        }
+        let found = refusal(inner, "", "x.child NS ns");
+        assert!(found.starts_with("zones/pool.example.zone:4: x.child.pool.example. NS lies in"), "{found}");
         assert!(load(inner, "[[pool]]\nname = 'web'\n", "grandchild A 10.0.0.1").1.is_ok());
     }
     let own = [

@@ -47,7 +47,7 @@ impl Writer<'_, '_> {
             }
             if set.is_cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        self.count_answers(set.records);
+        self.count(set.records);
         self.patch(at, Some(set.ttl_s));
         match (set.is_cut, set.records) {
             (true, _) => Some(Found::SomeRecords),
@@ -113,7 +113,7 @@ impl Writer<'_, '_> {
         if !self.put_made(Rtype::TXT, ttl_s, EMPTY_TXT, &[]) {
             return Found::SomeRecords;
         }
-        self.count_answers(1);
+        self.count(1);
         Found::Records
     }
 

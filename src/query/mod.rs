@@ -4,11 +4,29 @@
 //! probes the index, judges the view's leases and copies pre-encoded records behind the question. Neither allocates, takes
 //! a lock or writes anything that another worker reads.
 //!
-//! The stages of an answer follow RFC 1034 section 4.3.2: the zone, the name, the type, then what is missing. What is made and
-//! not registered has files of its own: `browse` for who looks for services, `status` for who looks into a pool.
+//! The stages of an answer follow RFC 1034 section 4.3.2, and each has its file:
+//!
+//! ```text
+//!  refusal     what no zone is asked about: EDNS versions, classes, types      here; chaos for class CH
+//!  zone        the longest apex that the name lies in                          zone::ZoneSet
+//!  find        the name, a wildcard, or what leads elsewhere from above it
+//!  chain       an alias or a DNAME: on with the name that it leads to
+//!  writer      its records, or the SOA of what is missing
+//!  pool        the same of a pool, as its leases are now; status for who looks into it
+//!  browse      what is made for who looks for services
+//!  referral    another server's name: which one's
+//!  additional  addresses of the names in all of these
+//!  opt         the OPT record
+//! ```
 
+mod additional;
 mod browse;
+mod chain;
+mod chaos;
+mod find;
+mod opt;
 mod pool;
+mod referral;
 mod scratch;
 mod status;
 mod writer;
@@ -17,11 +35,12 @@ use std::net::IpAddr;
 
 use crate::security::Cookies;
 use crate::wire::{
-    COOKIE_LEN, Class, CookieOption, Edns, ExtendedError, OptRecord, Question, Rcode, Reading, Reply, Rtype,
-    UDP_PAYLOAD_MAX,
+    COOKIE_LEN, Class, CookieOption, ExtendedError, FLAG_AA, OptRecord, Question, Rcode, Reading, Reply,
+    Rtype, UDP_PAYLOAD_MAX,
 };
 use crate::zone::ZoneSet;
 
+use opt::{ReplyOpt, cookie};
 pub use scratch::Scratch;
 use writer::Writer;
 
@@ -43,6 +62,10 @@ pub enum Answered {
     NoData,
     /// The name does not exist.
     NxDomain,
+    /// The name is another server's, and this is which.
+    Referral,
+    /// A DNAME makes a name of it that is too long.
+    YxDomain,
     /// Records, but not all of them: ask over TCP.
     Truncated,
     /// Not our zone, not our class, or not for the asker.
@@ -61,10 +84,12 @@ pub enum Answered {
 
 impl Answered {
     /// All of them, in counter order.
-    pub const ALL: [Answered; 10] = [
+    pub const ALL: [Answered; 12] = [
         Answered::Positive,
         Answered::NoData,
         Answered::NxDomain,
+        Answered::Referral,
+        Answered::YxDomain,
         Answered::Truncated,
         Answered::Refused,
         Answered::FormErr,
@@ -80,6 +105,8 @@ impl Answered {
             Answered::Positive => "positive",
             Answered::NoData => "nodata",
             Answered::NxDomain => "nxdomain",
+            Answered::Referral => "referral",
+            Answered::YxDomain => "yxdomain",
             Answered::Truncated => "truncated",
             Answered::Refused => "refused",
             Answered::FormErr => "formerr",
@@ -164,8 +191,7 @@ pub fn answer(
 /// A reply without sections, but with an OPT if the message had one.
 fn bare(context: &Context<'_>, question: &Question, rcode: Rcode, message: &[u8], out: &mut [u8]) -> Outcome {
     let answered = if rcode == Rcode::NOTIMP { Answered::NotImp } else { Answered::FormErr };
-    let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
-    put_bare(question, answered, rcode, 0, (cookie, context.keepalive), out)
+    put_bare(context, question, message, (answered, rcode, 0), out)
 }
 
 /// The reply to a message that is about the cookie alone: NOERROR with one that is good, or BADCOOKIE if the client thought
@@ -177,63 +203,27 @@ fn answer_cookie(context: &Context<'_>, question: &Question, message: &[u8], out
     let is_good = cookie.server.is_none() || terms.cookies.check(&cookie, terms.client, terms.now_s);
     let (rcode, extended_rcode) =
         if is_good { (Rcode::NOERROR, 0) } else { (OptRecord::BADCOOKIE_RCODE, OptRecord::BADCOOKIE) };
-    put_bare(
-        question,
-        Answered::Cookie,
-        rcode,
-        extended_rcode,
-        (Some(terms.answer(&cookie)), context.keepalive),
-        out,
-    )
+    put_bare(context, question, message, (Answered::Cookie, rcode, extended_rcode), out)
 }
 
 fn put_bare(
+    context: &Context<'_>,
     question: &Question,
-    answered: Answered,
-    rcode: Rcode,
-    extended_rcode: u8,
-    options: Options,
+    message: &[u8],
+    (answered, rcode, extended_rcode): (Answered, Rcode, u8),
     out: &mut [u8],
 ) -> Outcome {
     let limit = out.len();
     let Some(mut reply) = Reply::new(out, limit) else { return Outcome::Silence };
-    let edns = question.edns.as_ref();
-    let opt = edns.is_some_and(|edns| put_opt(&mut reply, edns, extended_rcode, options, None));
-    Outcome::Reply(reply.finish(&question.header, 0, rcode, [0, 0, 0, u16::from(opt)]), answered)
-}
-
-/// The message's cookies, and what to make the reply's from; `None` for the many messages that have none.
-fn cookie<'a, 'm>(
-    context: &Context<'a>,
-    question: &Question,
-    message: &'m [u8],
-) -> Option<(CookieTerms<'a>, CookieOption<'m>)> {
-    let edns = question.edns.as_ref().filter(|edns| edns.has_cookie())?;
-    Some((context.cookie?, edns.cookie(message).ok()??))
+    let opt = ReplyOpt::of(context, question, message);
+    let has_opt = opt.is_some_and(|opt| opt.put(&mut reply, extended_rcode, None));
+    Outcome::Reply(reply.finish(&question.header, 0, rcode, [0, 0, 0, u16::from(has_opt)]), answered)
 }
 
 impl CookieTerms<'_> {
     fn answer(&self, cookie: &CookieOption<'_>) -> [u8; COOKIE_LEN] {
         self.cookies.answer(cookie, self.client, self.now_s)
     }
-}
-
-/// The cookie and the idle timeout of a reply's OPT.
-type Options = (Option<[u8; COOKIE_LEN]>, Option<u16>);
-
-fn put_opt(
-    reply: &mut Reply<'_>,
-    edns: &Edns,
-    extended_rcode: u8,
-    (cookie, keepalive): Options,
-    error: Option<u16>,
-) -> bool {
-    let dnssec_ok = edns.dnssec_ok;
-    if cookie.is_none() && keepalive.is_none() && error.is_none() {
-        return OptRecord::put_plain(reply, extended_rcode, dnssec_ok);
-    }
-    let error = error.map(|code| ExtendedError { code, text: String::new() });
-    OptRecord { extended_rcode, dnssec_ok, cookie, keepalive, error, ..OptRecord::default() }.put(reply)
 }
 
 fn answer_question(
@@ -254,51 +244,67 @@ fn answer_question(
         return None;
     }
     // The OPT's place is kept free; an answer may fill everything else.
-    let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
-    if question.edns.is_some() {
-        let cookie_len = if cookie.is_some() { OptRecord::COOKIE_OPTION_LEN } else { 0 };
-        let keepalive_len = if context.keepalive.is_some() { OptRecord::KEEPALIVE_OPTION_LEN } else { 0 };
-        reply.set_limit(size.checked_sub(OptRecord::PLAIN_LEN + cookie_len + keepalive_len)?);
+    let opt = ReplyOpt::of(context, question, message);
+    if let Some(opt) = &opt {
+        reply.set_limit(size.checked_sub(opt.len())?);
     }
-    let refusal = refusal(question);
-    let mut writer = Writer::new(context, scratch, reply);
     let mut error = None;
-    let (answered, flags) = match (refusal, context.zones.find(&question.name)) {
-        (Some(answered), _) => (answered, 0),
-        (None, None) => (Answered::Refused, 0),
-        (None, Some(zone)) => {
-            let (answered, flags) = writer.answer(zone, question);
-            // What a zone of ours refuses is not for this client.
-            error = (answered == Answered::Refused).then_some(ExtendedError::PROHIBITED);
-            (answered, flags)
+    let mut writer = Writer::new(context, scratch, reply);
+    let (answered, flags) = match refusal(question) {
+        Some((answered, code)) => {
+            error = code;
+            (answered, 0)
         }
+        None if question.qclass == Class::CH => writer.answer_chaos(question),
+        None => match writer.zone_of(&question.name, question.qtype) {
+            Some(zone) => {
+                let (answered, flags) = writer.answer(zone, question);
+                // What a zone of ours refuses is not for this client.
+                error = (answered == Answered::Refused).then_some(ExtendedError::PROHIBITED);
+                (answered, flags)
+            }
+            None => (Answered::Refused, 0),
+        },
     };
+    if answered == Answered::Refused {
+        error = error.or(Some(ExtendedError::NOT_AUTHORITATIVE));
+    }
     let (mut reply, mut counts) = writer.done();
-    if let Some(edns) = &question.edns {
+    if let Some(opt) = opt {
         reply.set_limit(size);
         let extended_rcode = if answered == Answered::BadVers { OptRecord::BADVERS } else { 0 };
-        let options = (cookie, context.keepalive);
-        counts[3] += u16::from(put_opt(&mut reply, edns, extended_rcode, options, error));
+        counts[3] += u16::from(opt.put(&mut reply, extended_rcode, error));
     }
     Some((reply.finish(&question.header, flags, rcode(answered), counts), answered))
 }
 
-/// What is refused before any zone is looked at, cheapest first.
-fn refusal(question: &Question) -> Option<Answered> {
+impl Writer<'_, '_> {
+    /// Answers a question of class CH.
+    fn answer_chaos(&mut self, question: &Question) -> (Answered, u16) {
+        if !chaos::put_answer(self.zones.identity(), question, &mut self.reply) {
+            return (Answered::Refused, 0);
+        }
+        self.count(1);
+        (Answered::Positive, FLAG_AA)
+    }
+}
+
+/// What is refused before any zone is looked at, cheapest first, and the info code that says more (RFC 8914).
+fn refusal(question: &Question) -> Option<(Answered, Option<u16>)> {
     if question.edns.as_ref().is_some_and(|edns| edns.version != 0) {
-        return Some(Answered::BadVers);
+        return Some((Answered::BadVers, None));
     }
     match question.qclass {
-        Class::IN => {}
+        Class::IN | Class::CH => {}
         // NONE is no class to ask for (RFC 2136 section 2.4 gives it meaning in an UPDATE alone).
-        Class::NONE => return Some(Answered::FormErr),
-        _ => return Some(Answered::Refused),
+        Class::NONE => return Some((Answered::FormErr, None)),
+        _ => return Some((Answered::Refused, Some(ExtendedError::NOT_AUTHORITATIVE))),
     }
     match question.qtype {
         // These live in a message's additional section and are in no zone (RFC 6895 section 3.1).
-        Rtype::OPT | Rtype::TSIG | Rtype::TKEY => Some(Answered::FormErr),
-        Rtype::AXFR | Rtype::IXFR => Some(Answered::Refused),
-        Rtype::MAILA | Rtype::MAILB => Some(Answered::NotImp),
+        Rtype::OPT | Rtype::TSIG | Rtype::TKEY => Some((Answered::FormErr, None)),
+        Rtype::AXFR | Rtype::IXFR => Some((Answered::Refused, Some(ExtendedError::NOT_SUPPORTED))),
+        Rtype::MAILA | Rtype::MAILB => Some((Answered::NotImp, None)),
         _ => None,
     }
 }
@@ -308,10 +314,12 @@ fn rcode(answered: Answered) -> Rcode {
         // BADVERS is 16: the OPT has its upper bits, the header its lower, which are 0.
         Answered::Positive
         | Answered::NoData
+        | Answered::Referral
         | Answered::Truncated
         | Answered::BadVers
         | Answered::Cookie => Rcode::NOERROR,
         Answered::NxDomain => Rcode::NXDOMAIN,
+        Answered::YxDomain => Rcode::YXDOMAIN,
         Answered::Refused => Rcode::REFUSED,
         Answered::FormErr => Rcode::FORMERR,
         Answered::NotImp => Rcode::NOTIMP,

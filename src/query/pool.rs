@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::writer::{Found, POINTER_MAX, Writer, ttl_left_s};
+use super::additional::Addresses;
+use super::writer::{Found, POINTER_MAX, Section, Writer, ttl_left_s};
 use crate::policy::Offer;
 use crate::wire::Rtype;
-use crate::zone::{FIXED_LEN, Freshness, MemberView, PoolView, RecordList, TTL_AT};
+use crate::zone::{FIXED_LEN, Freshness, MemberView, PoolView, RecordList};
 
 impl Writer<'_, '_> {
     /// The pool's A or AAAA: what the policy picks, or everyone at `all.`.
@@ -20,7 +21,7 @@ impl Writer<'_, '_> {
                 found => found,
             },
             Rtype::SVCB | Rtype::HTTPS if !of_all => match view.bindings(qtype) {
-                Some(list) => self.put_list(view, list, true, freshness),
+                Some(list) => self.put_with_addresses(view, list, true, freshness),
                 None => Found::NoData,
             },
             _ => Found::NoData,
@@ -38,11 +39,23 @@ impl Writer<'_, '_> {
         if !matches!(qtype, Rtype::SRV | Rtype::ANY) {
             return Found::NoData;
         }
-        let at = self.reply.len();
         let freshness = view.freshness(self.leases, self.now_ms);
+        self.put_with_addresses(view, list, of_all, freshness)
+    }
+
+    /// A list's records, and in Additional the addresses of their members.
+    fn put_with_addresses(
+        &mut self,
+        view: &PoolView,
+        list: &RecordList,
+        of_all: bool,
+        freshness: Freshness,
+    ) -> Found {
+        let at = self.reply.len();
+        self.scratch.places.clear();
         let found = self.put_list(view, list, of_all, freshness);
         if found == Found::Records {
-            self.put_additional(view, list, at, freshness);
+            self.put_members_addresses(view, list, at, freshness);
         }
         found
     }
@@ -66,10 +79,10 @@ impl Writer<'_, '_> {
         if !self.reply.put_pair(list.records(first.clone()), list.records(second.clone())) {
             return Found::SomeRecords;
         }
-        if list.rtype == Rtype::SRV {
+        if names_members(list.rtype) {
             self.scratch.places.extend(first.chain(second).map(|place| place as u32));
         }
-        self.count_answers(list.len());
+        self.count(list.len());
         self.patch(at, self.shortened(view.settings.ttl_s, freshness));
         if list.is_empty() { Found::NoData } else { Found::Records }
     }
@@ -107,7 +120,7 @@ impl Writer<'_, '_> {
                     is_full = true;
                     return Offer::Full;
                 }
-                if list.rtype == Rtype::SRV {
+                if names_members(list.rtype) {
                     places.push(place as u32);
                 }
                 is_taken = true;
@@ -120,7 +133,7 @@ impl Writer<'_, '_> {
         } else {
             list.ranking.offer(&mut self.scratch.chooser, take);
         }
-        self.count_answers(records);
+        self.count(records);
         self.patch(at, self.shortened(view.settings.ttl_s, Freshness::Until(first_end_ms)));
         match (is_full, records) {
             (true, _) => Found::SomeRecords,
@@ -129,13 +142,22 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Addresses of the SRV records that were written from `at` on. Dropped, RRset by RRset, when the room is used up: the
-    /// answer is complete without them.
-    fn put_additional(&mut self, view: &PoolView, list: &RecordList, mut at: usize, freshness: Freshness) {
+    /// Addresses of the members in the records that were written from `at` on. Dropped, RRset by RRset, when the room is used
+    /// up: the answer is complete without them.
+    fn put_members_addresses(
+        &mut self,
+        view: &PoolView,
+        list: &RecordList,
+        mut at: usize,
+        freshness: Freshness,
+    ) {
+        // Where the target is in the rdata: a SRV's after its priority, weight and port, a binding's after its priority.
+        let target = if list.rtype == Rtype::SRV { 6 } else { 2 };
+        self.scratch.targets.clear();
         let mut previous = None;
         for index in 0..self.scratch.places.len() {
             let Some(&place) = self.scratch.places.get(index) else { return };
-            let (srv_at, record) = (at, list.record(place as usize));
+            let (record_at, record) = (at, list.record(place as usize));
             at += record.len();
             let Some(hold) = list.holds.get(place as usize) else { continue };
             // A member that offers the service on several ports stands here several times, side by side.
@@ -143,48 +165,34 @@ impl Writer<'_, '_> {
                 continue;
             }
             let Some(member) = view.member(hold) else { continue };
-            // The SRV's target, after its priority, weight and port.
-            let target_at = srv_at + FIXED_LEN + 6;
-            if target_at > POINTER_MAX
-                || !self.put_target(view, &view.v4, &member.v4, member, target_at, freshness)
-                || !self.put_target(view, &view.v6, &member.v6, member, target_at, freshness)
-            {
+            let target_at = record_at + FIXED_LEN + target;
+            if target_at > POINTER_MAX {
+                return;
+            }
+            let fits = match member.v4.is_empty() && member.v6.is_empty() {
+                // One that is known by a target elsewhere, which may be a name of ours.
+                true => self.put_target(list.rtype, target_at, Addresses::OfTargets),
+                false => self.aside(Section::Additional, target_at, |writer| {
+                    writer.put_whole_own(view, &view.v4, &member.v4, member, freshness)
+                        && writer.put_whole_own(view, &view.v6, &member.v6, member, freshness)
+                }),
+            };
+            if !fits {
                 return;
             }
         }
     }
 
-    /// One member's addresses of one family, owned by the target at `target_at`. `false` if they do not fit.
-    fn put_target(
+    /// One member's addresses of one family, if they fit.
+    fn put_whole_own(
         &mut self,
         view: &PoolView,
         list: &RecordList,
         range: &Range<u32>,
         member: &MemberView,
-        target_at: usize,
         freshness: Freshness,
     ) -> bool {
-        if range.is_empty() {
-            return true;
-        }
-        let start = self.reply.len();
-        let Some((records, ttl_s)) = self.copy_range(list, range, member.ttl_s, freshness) else {
-            return false;
-        };
-        let owner = (0xC000 | target_at as u16).to_be_bytes();
-        let each = list.record(range.start as usize).len().max(1);
-        for record in self.reply.written_from(start).chunks_exact_mut(each) {
-            if let Some(place) = record.get_mut(..2) {
-                place.copy_from_slice(&owner);
-            }
-            if ttl_s != view.settings.ttl_s
-                && let Some(place) = record.get_mut(TTL_AT..TTL_AT + 4)
-            {
-                place.copy_from_slice(&ttl_s.to_be_bytes());
-            }
-        }
-        self.count_additionals(records);
-        true
+        range.is_empty() || self.put_own(view, list, range, member, freshness) != Found::SomeRecords
     }
 
     /// Copies a member's addresses; those that have ended are passed over. Returns how many, and the seconds that they may be
@@ -250,7 +258,7 @@ impl Writer<'_, '_> {
             None => Found::SomeRecords,
             Some((0, _)) => Found::NoData,
             Some((records, ttl_s)) => {
-                self.count_answers(records);
+                self.count(records);
                 self.patch(at, (ttl_s != view.settings.ttl_s).then_some(ttl_s));
                 Found::Records
             }
@@ -269,7 +277,7 @@ impl Writer<'_, '_> {
         if !self.reply.put(&member.txt) {
             return Found::SomeRecords;
         }
-        self.count_answers(1);
+        self.count(1);
         self.patch(at, self.shortened(member.ttl_s, Freshness::Until(ends_ms)));
         Found::Records
     }
@@ -283,4 +291,9 @@ impl Writer<'_, '_> {
             Freshness::Whole | Freshness::Ended => None,
         }
     }
+}
+
+/// Whether a pool's records of a type name its members, whose addresses whoever reads them wants next.
+fn names_members(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::SRV | Rtype::SVCB | Rtype::HTTPS)
 }

@@ -1,5 +1,7 @@
 //! What a worker reuses from question to question.
 
+use super::additional::TARGETS_MAX;
+use super::chain::SEEN_MAX;
 use crate::policy::Chooser;
 use crate::wire::NameKey;
 
@@ -12,7 +14,13 @@ pub struct Scratch {
     pub(super) chooser: Chooser,
     /// The name that an alias led to.
     pub(super) alias: NameKey,
-    /// Which SRV records stand in the answer, in order: their addresses follow in Additional.
+    /// What the answer has had of names and of DNAMEs.
+    pub(super) seen: Vec<u64>,
+    /// The name whose addresses are being looked up; not here while they are.
+    pub(super) target: Option<Box<NameKey>>,
+    /// The hashes of the names whose addresses were looked up.
+    pub(super) targets: Vec<u64>,
+    /// Which of a pool's records stand in the answer, in order: their members' addresses follow in Additional.
     pub(super) places: Vec<u32>,
     /// What is being said of a member.
     pub(super) text: Vec<u8>,
@@ -24,6 +32,9 @@ impl Scratch {
         Scratch {
             chooser: Chooser::new(worker, seed),
             alias: NameKey::default(),
+            seen: Vec::with_capacity(SEEN_MAX),
+            target: Some(Box::default()),
+            targets: Vec::with_capacity(TARGETS_MAX),
             places: Vec::with_capacity(PLACES_MAX),
             text: Vec::new(),
         }

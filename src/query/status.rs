@@ -112,7 +112,7 @@ impl Writer<'_, '_> {
         if let Some(place) = self.reply.written_from(start).get_mut(FIXED_LEN - 2..FIXED_LEN) {
             place.copy_from_slice(&len.to_be_bytes());
         }
-        self.count_answers(1);
+        self.count(1);
         true
     }
 }

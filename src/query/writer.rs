@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 
+use super::additional::Addresses;
 use super::scratch::Scratch;
-use super::{Answered, Context, Transport};
+use super::{Context, Transport};
 use crate::membership::LeaseTable;
-use crate::wire::{FLAG_AA, FLAG_TC, HEADER_LEN, NameKey, Question, Reply, Rtype};
+use crate::wire::{HEADER_LEN, NameKey, Reply, Rtype};
 use crate::zone::{Below, FIXED_LEN, Node, PoolView, Role, Rrset, TTL_AT, Zone, ZoneSet};
 
-/// Aliases followed in one answer; a longer chain, or a loop, is answered as far as it got.
-const ALIASES_MAX: usize = 8;
 /// The farthest octet that a compression pointer reaches (RFC 1035 section 4.1.4).
 pub(super) const POINTER_MAX: usize = 0x3FFF;
 
@@ -26,12 +25,27 @@ pub(super) enum Found {
     NoName,
     /// The name is an alias; where its target lies in the reply.
     Alias(usize),
+    /// The name is somebody else's, and the reply says whose.
+    Referral,
+    /// The name that a DNAME makes of this one has over 255 octets (RFC 6672 section 2.2).
+    NameTooLong,
     /// The answer is not for this client.
     Prohibited,
 }
 
+/// Where records go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    /// What was asked for.
+    Answer = 1,
+    /// Whose it is.
+    Authority = 2,
+    /// What is useful besides.
+    Additional = 3,
+}
+
 pub(super) struct Writer<'a, 'b> {
-    zones: &'a ZoneSet,
+    pub zones: &'a ZoneSet,
     pub transport: Transport,
     pub client: Option<IpAddr>,
     pub now_ms: u64,
@@ -40,17 +54,17 @@ pub(super) struct Writer<'a, 'b> {
     pub reply: Reply<'b>,
     /// Where the name that is being answered lies in the reply: the question's, or an alias's target.
     pub name_at: usize,
-    answers: u16,
-    authorities: u16,
-    additionals: u16,
+    /// Where records go now.
+    section: Section,
+    /// Records in each section; one question.
+    counts: [u16; 4],
     /// Whether something that belongs in the reply did not fit.
-    is_cut: bool,
+    pub is_cut: bool,
 }
 
 impl<'a, 'b> Writer<'a, 'b> {
     /// A writer behind the question that `reply` holds already.
     pub fn new(context: &Context<'a>, scratch: &'a mut Scratch, reply: Reply<'b>) -> Self {
-        scratch.places.clear();
         Writer {
             zones: context.zones,
             transport: context.transport,
@@ -60,76 +74,64 @@ impl<'a, 'b> Writer<'a, 'b> {
             scratch,
             reply,
             name_at: HEADER_LEN,
-            answers: 0,
-            authorities: 0,
-            additionals: 0,
+            section: Section::Answer,
+            counts: [1, 0, 0, 0],
             is_cut: false,
         }
     }
 
     /// The reply and its section counts.
     pub fn done(self) -> (Reply<'b>, [u16; 4]) {
-        (self.reply, [1, self.answers, self.authorities, self.additionals])
+        (self.reply, self.counts)
     }
 
-    /// Answers from `zone`. Returns the kind of answer and its flags.
-    pub fn answer(&mut self, zone: &Zone, question: &Question) -> (Answered, u16) {
-        let mut found = self.answer_name(zone, &question.name, question.qtype);
-        if let Found::Alias(target_at) = found {
-            found = self.follow_aliases(target_at, question.qtype);
-        }
-        let is_cut = self.is_cut || found == Found::SomeRecords;
-        match found {
-            _ if is_cut && self.transport == Transport::Udp => (Answered::Truncated, FLAG_AA | FLAG_TC),
-            // Over TCP there is nothing larger to ask for, and an answer without records would read as "none there".
-            Found::SomeRecords if self.answers == 0 => (Answered::ServFail, 0),
-            Found::Records | Found::SomeRecords | Found::Alias(_) => (Answered::Positive, FLAG_AA),
-            Found::NoData => (Answered::NoData, FLAG_AA),
-            Found::NoName => (Answered::NxDomain, FLAG_AA),
-            Found::Prohibited => (Answered::Refused, 0),
+    /// Records in the answer section.
+    pub fn answers(&self) -> u16 {
+        self.count_of(Section::Answer)
+    }
+
+    /// Records in a section.
+    pub fn count_of(&self, section: Section) -> u16 {
+        self.counts.get(section as usize).copied().unwrap_or_default()
+    }
+
+    /// Sets how many records a section has.
+    pub fn set_count(&mut self, section: Section, records: u16) {
+        if let Some(count) = self.counts.get_mut(section as usize) {
+            *count = records;
         }
     }
 
-    /// Goes on with the name that an alias points to, as long as it is in a zone of ours (RFC 1034 section 4.3.2, step 3a).
-    fn follow_aliases(&mut self, mut target_at: usize, qtype: Rtype) -> Found {
-        // Taken out, so that it can be read while the rest of the scratch is written.
-        let mut alias = std::mem::take(&mut self.scratch.alias);
-        let mut found = Found::Records;
-        for _ in 0..ALIASES_MAX {
-            let target = self.reply.written_from(target_at);
-            if target_at > POINTER_MAX || alias.read(target, target_at, self.zones.hasher()).is_err() {
-                break;
-            }
-            let Some(zone) = self.zones.find(&alias) else { break };
-            self.name_at = target_at;
-            found = self.answer_name(zone, &alias, qtype);
-            match found {
-                Found::Alias(next_at) => target_at = next_at,
-                _ => break,
-            }
-        }
-        self.scratch.alias = alias;
-        found
+    /// Counts records that were appended to the section that is being written.
+    pub fn count(&mut self, records: usize) {
+        let before = self.count_of(self.section);
+        self.set_count(self.section, before.saturating_add(records as u16));
     }
 
-    fn answer_name(&mut self, zone: &Zone, name: &NameKey, qtype: Rtype) -> Found {
-        let found = match zone.locate(name) {
-            Some((node, 0)) => self.answer_node(zone, &node, name, qtype),
-            Some((node, _)) => self.answer_below(&node, name, qtype),
-            None => Found::NoName,
+    /// Puts records of the name at `owner_at` into a section.
+    pub fn aside<T>(&mut self, section: Section, owner_at: usize, put: impl FnOnce(&mut Self) -> T) -> T {
+        let section = std::mem::replace(&mut self.section, section);
+        let name_at = std::mem::replace(&mut self.name_at, owner_at);
+        let result = put(self);
+        (self.section, self.name_at) = (section, name_at);
+        result
+    }
+
+    /// The zone that answers a question of this type.
+    pub fn zone_of(&self, name: &NameKey, qtype: Rtype) -> Option<&'a Zone> {
+        let zone = match qtype {
+            Rtype::DS => self.zones.find_parent_side(name, self.now_ms),
+            _ => self.zones.find(name),
         };
-        if matches!(found, Found::NoData | Found::NoName) {
-            self.put_negative(zone, name);
-        }
-        found
+        zone.map(AsRef::as_ref)
     }
 
     /// The name itself is in the index.
-    fn answer_node(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
+    pub fn answer_node(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
         let is_apex = name.labels() == zone.apex_labels();
         if is_apex && qtype == Rtype::SOA {
             let ttl_s = zone.soa().ttl_s;
-            return self.put_soa(zone, self.name_at, ttl_s);
+            return self.put_soa(zone, ttl_s);
         }
         // A service's name leads to its pool's node, whose own records are not the service's.
         let is_own = !matches!(&node.role, Role::Pool(view) if view.labels != name.labels());
@@ -153,7 +155,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     }
 
     /// The closest name in the index is `node`'s: only a pool has names below it that the index lacks.
-    fn answer_below(&mut self, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
+    pub fn answer_below(&mut self, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
         match &node.role {
             Role::Plain => Found::NoName,
             Role::Pool(view) => self.answer_in_pool(view, name, qtype),
@@ -185,92 +187,126 @@ impl<'a, 'b> Writer<'a, 'b> {
     }
 
     /// Ordinary records of the type, or the alias that stands for all types. ANY gets one RRset (RFC 8482 section 4.1).
-    fn put_ordinary(&mut self, node: &Node, qtype: Rtype) -> Option<Found> {
+    pub fn ordinary<'n>(&self, node: &'n Node, qtype: Rtype) -> Option<&'n Rrset> {
         let now_ms = self.now_ms;
-        let live = |rtype| node.rrset(rtype).filter(|rrset| rrset.is_live(now_ms));
-        let rrset = match qtype {
+        match qtype {
             Rtype::ANY => node.rrsets.iter().find(|rrset| rrset.is_live(now_ms)),
-            _ => live(qtype).or_else(|| live(Rtype::CNAME)),
-        }?;
-        let at = self.reply.len();
-        let found = self.put_rrset(rrset);
-        let is_alias = rrset.rtype == Rtype::CNAME && !matches!(qtype, Rtype::CNAME | Rtype::ANY);
-        Some(if is_alias && found == Found::Records { Found::Alias(at + FIXED_LEN) } else { found })
+            _ => node.live(qtype, now_ms).or_else(|| node.live(Rtype::CNAME, now_ms)),
+        }
     }
 
-    fn put_rrset(&mut self, rrset: &Rrset) -> Found {
+    /// Answers with ordinary records, if there are any for the type.
+    pub fn put_ordinary(&mut self, node: &Node, qtype: Rtype) -> Option<Found> {
+        let rrset = self.ordinary(node, qtype)?;
         let at = self.reply.len();
-        let ttl_s = rrset.ttl_s();
-        if rrset.first_end_ms() >= self.now_ms.saturating_add(u64::from(ttl_s) * 1000) {
+        let found = self.put_rrset(rrset);
+        if found != Found::Records {
+            return Some(found);
+        }
+        if rrset.rtype == Rtype::CNAME && !matches!(qtype, Rtype::CNAME | Rtype::ANY) {
+            return Some(Found::Alias(at + FIXED_LEN));
+        }
+        // The answer is complete without them.
+        _ = self.put_additional(rrset.rtype, at..self.reply.len(), Addresses::OfTargets);
+        Some(Found::Records)
+    }
+
+    /// What stands of an RRset now.
+    pub fn put_rrset(&mut self, rrset: &Rrset) -> Found {
+        if self.name_at > POINTER_MAX {
+            return Found::SomeRecords;
+        }
+        let at = self.reply.len();
+        let ttl_s = self.left_of(rrset);
+        let ttl_s = (ttl_s != rrset.ttl_s()).then_some(ttl_s);
+        if rrset.first_end_ms() > self.now_ms {
             if !self.reply.put(&rrset.octets) {
                 return Found::SomeRecords;
             }
-            self.answers += rrset.count;
-            self.patch(at, None);
+            self.count(rrset.count.into());
+            self.patch(at, ttl_s);
             return Found::Records;
         }
-        // Some of it has a lease that ends soon, or has ended: its records are looked at one by one, and what the first to
-        // end has left is the TTL of all.
-        let (mut first_end_ms, mut records) = (u64::MAX, 0);
-        for (record, ends_ms) in rrset.encoded().filter(|(_, ends_ms)| *ends_ms > self.now_ms) {
+        // Some of it has ended: its records are looked at one by one.
+        let mut records = 0;
+        for (record, _) in rrset.encoded().filter(|(_, ends_ms)| *ends_ms > self.now_ms) {
             if !self.reply.put(record) {
                 self.reply.truncate(at);
                 return Found::SomeRecords;
             }
-            first_end_ms = first_end_ms.min(ends_ms);
             records += 1;
         }
-        self.count_answers(records);
-        self.patch(at, Some(ttl_left_s(ttl_s, first_end_ms, self.now_ms)));
+        self.count(records);
+        self.patch(at, ttl_s);
         Found::Records
     }
 
+    /// An RRset's TTL as it is now: what the first of its records to end has left, at most its own.
+    pub fn left_of(&self, rrset: &Rrset) -> u32 {
+        let ttl_s = rrset.ttl_s();
+        if rrset.first_end_ms() >= self.now_ms.saturating_add(u64::from(ttl_s) * 1000) {
+            return ttl_s;
+        }
+        let ends = rrset.encoded().map(|(_, ends_ms)| ends_ms).filter(|ends_ms| *ends_ms > self.now_ms);
+        ttl_left_s(ttl_s, ends.min().unwrap_or_default(), self.now_ms)
+    }
+
     /// The zone's SOA in the authority section (RFC 2308 section 3). Without it the reply is cut (RFC 2181 section 9).
-    fn put_negative(&mut self, zone: &Zone, name: &NameKey) {
+    pub fn put_negative(&mut self, zone: &Zone, name: &NameKey) {
         let before_apex =
             name.labels().checked_sub(zone.apex_labels()).map_or(0, |skip| name.prefix(skip).len());
-        let answers = self.answers;
-        let found = self.put_soa(zone, self.name_at + before_apex, zone.soa().negative_ttl_s());
-        self.answers = answers;
-        self.authorities += u16::from(found == Found::Records);
+        let ttl_s = zone.soa().negative_ttl_s();
+        let apex_at = self.name_at + before_apex;
+        let found = self.aside(Section::Authority, apex_at, |writer| writer.put_soa(zone, ttl_s));
         self.is_cut |= found != Found::Records;
     }
 
-    /// The SOA as it is now, its owner a pointer to `owner_at`. Counted as an answer.
-    fn put_soa(&mut self, zone: &Zone, owner_at: usize, ttl_s: u32) -> Found {
+    /// The SOA as it is now.
+    fn put_soa(&mut self, zone: &Zone, ttl_s: u32) -> Found {
         let (soa, serial) = (zone.soa(), zone.serial().to_be_bytes());
         let names: &[u8] = &soa.names;
         let start = self.reply.len();
-        if owner_at > POINTER_MAX {
-            return Found::SomeRecords;
-        }
-        let owner = (0xC000 | owner_at as u16).to_be_bytes();
-        let ttl = ttl_s.to_be_bytes();
-        let len = ((names.len() + 20) as u16).to_be_bytes();
-        let fixed = [owner[0], owner[1], 0, 6, 0, 1, ttl[0], ttl[1], ttl[2], ttl[3], len[0], len[1]];
-        let fits = self.reply.put_pair(&fixed, names) && self.reply.put_pair(&serial, &soa.timers);
+        let fits = self.put_fixed(Rtype::SOA, ttl_s, names.len() + 20)
+            && self.reply.put_pair(names, &serial)
+            && self.reply.put(&soa.timers);
+        self.end_record(start, fits)
+    }
+
+    /// One record of the name that is being answered. `false`, with nothing written, if it does not fit.
+    pub fn put_record(&mut self, rtype: Rtype, ttl_s: u32, rdata: &[u8]) -> bool {
+        let start = self.reply.len();
+        let fits = self.put_fixed(rtype, ttl_s, rdata.len()) && self.reply.put(rdata);
+        self.end_record(start, fits) == Found::Records
+    }
+
+    /// What stands before rdata of `len` octets.
+    fn put_fixed(&mut self, rtype: Rtype, ttl_s: u32, len: usize) -> bool {
+        let Ok(len) = u16::try_from(len) else { return false };
+        let ([owner, more_owner], [len, more_len]) = (self.owner(), len.to_be_bytes());
+        let [rtype, more_rtype] = rtype.to_int().to_be_bytes();
+        let [a, b, c, d] = ttl_s.to_be_bytes();
+        self.name_at <= POINTER_MAX
+            && self.reply.put(&[owner, more_owner, rtype, more_rtype, 0, 1, a, b, c, d, len, more_len])
+    }
+
+    fn end_record(&mut self, start: usize, fits: bool) -> Found {
         if !fits {
             self.reply.truncate(start);
             return Found::SomeRecords;
         }
-        self.answers += 1;
+        self.count(1);
         Found::Records
     }
 
-    /// Counts records that were appended to the answer.
-    pub fn count_answers(&mut self, records: usize) {
-        self.answers = self.answers.saturating_add(records as u16);
-    }
-
-    /// Counts records that were appended to the additional section.
-    pub fn count_additionals(&mut self, records: usize) {
-        self.additionals = self.additionals.saturating_add(records as u16);
+    /// The pointer to the name that is being answered.
+    fn owner(&self) -> [u8; 2] {
+        (0xC000 | self.name_at as u16).to_be_bytes()
     }
 
     /// Gives the pre-encoded records from `at` on their owner, if it is not the question's name, and their TTL, if it is
     /// not the one that they were encoded with.
     pub fn patch(&mut self, at: usize, ttl_s: Option<u32>) {
-        let owner = (self.name_at != HEADER_LEN).then(|| (0xC000 | self.name_at as u16).to_be_bytes());
+        let owner = (self.name_at != HEADER_LEN).then(|| self.owner());
         if owner.is_none() && ttl_s.is_none() {
             return;
         }

@@ -37,7 +37,7 @@ pub enum Event {
 }
 
 impl Event {
-    const ALL: [Event; 15] = [
+    const ALL: [Event; 17] = [
         Event::Answered(Answered::Positive),
         Event::Answered(Answered::NoData),
         Event::Answered(Answered::NxDomain),
@@ -48,6 +48,8 @@ impl Event {
         Event::Answered(Answered::Truncated),
         Event::Answered(Answered::ServFail),
         Event::Answered(Answered::Cookie),
+        Event::Answered(Answered::Referral),
+        Event::Answered(Answered::YxDomain),
         Event::Silent,
         Event::Queued,
         Event::QueueFull,
@@ -68,11 +70,13 @@ impl Event {
             Event::Answered(Answered::Truncated) => 7,
             Event::Answered(Answered::ServFail) => 8,
             Event::Answered(Answered::Cookie) => 9,
-            Event::Silent => 10,
-            Event::Queued => 11,
-            Event::QueueFull => 12,
-            Event::Oversized => 13,
-            Event::Unsent => 14,
+            Event::Answered(Answered::Referral) => 10,
+            Event::Answered(Answered::YxDomain) => 11,
+            Event::Silent => 12,
+            Event::Queued => 13,
+            Event::QueueFull => 14,
+            Event::Oversized => 15,
+            Event::Unsent => 16,
         }
     }
 

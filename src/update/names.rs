@@ -53,17 +53,6 @@ impl Target {
     }
 }
 
-/// Whether any label of a name is an asterisk: it would be a wildcard, or make one exist (RFC 4592 section 2.2.2).
-pub(super) fn has_asterisk(mut name: &[u8]) -> bool {
-    while let Some((label, rest)) = split_label(name) {
-        if label == b"*" {
-            return true;
-        }
-        name = rest;
-    }
-    false
-}
-
 /// [`Publisher::may_create`], which looks at up to a thousand names, as the caller remembers it.
 pub(super) type MayCreate<'m> = &'m mut dyn FnMut(&[u8]) -> bool;
 

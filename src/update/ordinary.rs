@@ -17,6 +17,7 @@ use crate::zone::{
 const CNAME: u16 = Rtype::CNAME.to_int();
 const SOA: u16 = Rtype::SOA.to_int();
 const NS: u16 = Rtype::NS.to_int();
+const DNAME: u16 = Rtype::DNAME.to_int();
 
 /// Most records of an RRset that UPDATE may bring it to, and most types of a name. Work grows with their squares in an
 /// UPDATE, and with the types in a question; no client of RFC 2136 comes near (BIND's own limits are 100 and 100).
@@ -127,9 +128,15 @@ impl NameDraft {
         if others || (number == CNAME && self.is_apex) {
             return Ok(());
         }
-        if number == CNAME {
+        // Below the apex a name is delegated or redirected, not both (RFC 6672 section 2.3).
+        let other = [(NS, DNAME), (DNAME, NS)].into_iter().find(|(one, _)| *one == number);
+        if !self.is_apex && other.is_some_and(|(_, other)| self.records.sets.contains_key(&other)) {
+            return Ok(());
+        }
+        // There is one of these, and a new one takes its place (RFC 6672 section 5.2).
+        if matches!(number, CNAME | DNAME) {
             let is_same = |record: &Record| same_rdata(rtype, &record.rdata, rdata);
-            self.take(CNAME, |record| !is_same(record));
+            self.take(number, |record| !is_same(record));
         }
         self.put(rtype, ttl_s, rdata)
     }

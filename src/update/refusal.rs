@@ -140,6 +140,17 @@ pub enum Refusal {
         /// The pool.
         pool: Box<[u8]>,
     },
+    /// A record that would lead elsewhere from above a pool.
+    #[error(
+        "{} {rtype} would lead elsewhere with all that is below it, and pools are, or may be made there",
+        name_text(name)
+    )]
+    AbovePools {
+        /// Owner.
+        name: Box<[u8]>,
+        /// Type.
+        rtype: Rtype,
+    },
     /// An address or attributes where a registration would make a pool, but for ordinary records that are there.
     #[error(
         "{} cannot join: {} has ordinary records where a pool and its members would be; declare the pool, or take them away",
@@ -281,6 +292,7 @@ impl Refusal {
             | Refusal::Attribute(_)
             | Refusal::Mapped { .. }
             | Refusal::InTheWay { .. }
+            | Refusal::AbovePools { .. }
             | Refusal::NoPool { .. }
             | Refusal::NotServed { .. }
             | Refusal::Limit(_) => Rcode::REFUSED,

@@ -23,7 +23,7 @@ use crate::security::{Cookies, Grants, Keyring, Sender, Sent};
 use crate::wire::tsig::{self, TsigRecord};
 use crate::wire::{Header, NameHasher, Opcode, Question, WireError, lower};
 use crate::zone::file::ZoneRecords;
-use crate::zone::{Draft, Dynamics, RotorIds, ZoneSet, ZoneSettings};
+use crate::zone::{Draft, Dynamics, Identity, RotorIds, ZoneSet, ZoneSettings};
 
 pub use reload::{Reload, Reloaded};
 
@@ -188,6 +188,11 @@ impl Registrar {
     /// The zones, for those who answer.
     pub fn published(&self) -> &Arc<ZoneSet> {
         &self.published
+    }
+
+    /// Lets the zones' server say this of itself. Before anybody answers from them.
+    pub fn identify(&mut self, identity: Identity) {
+        self.published = Arc::new(self.published.identified(identity));
     }
 
     /// The cookies, for those who answer.

@@ -22,7 +22,7 @@ pub struct ReplyPlan {
     /// The request's OPT record, if it could be read.
     pub(super) edns: Option<Edns>,
     /// The OPT record, if the request had one.
-    pub(super) opt: Option<OptRecord>,
+    pub(super) opt: Option<OptRecord<'static>>,
     pub(super) tsig: Signature,
     /// A reply that is finished but for its TSIG: the answer to a signed question.
     pub(super) answer: Option<Vec<u8>>,

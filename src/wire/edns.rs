@@ -10,6 +10,8 @@ pub const UDP_PAYLOAD_MAX: u16 = 1232;
 
 /// Option code of Update Lease (RFC 9664 section 4).
 const OPTION_LEASE: u16 = 2;
+/// Option code of NSID (RFC 5001 section 4).
+const OPTION_NSID: u16 = 3;
 /// Option code of COOKIE (RFC 7873 section 4).
 const OPTION_COOKIE: u16 = 10;
 /// Option code of edns-tcp-keepalive (RFC 7828 section 3.1).
@@ -33,6 +35,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// Where the options lie in the message. They are checked to be whole.
     options: Range<usize>,
+    /// Whether the client asks which server this is (RFC 5001).
+    pub wants_nsid: bool,
     /// Where the data of the first COOKIE option lie, if there is one. Of several the first counts.
     cookie: Option<Range<usize>>,
     /// Whether the client asks how long its connection may be idle (RFC 7828). The option has no data in a request; any that
@@ -52,6 +56,7 @@ impl Edns {
             version,
             dnssec_ok: flags & 0x80 != 0,
             options: record.rdata.clone(),
+            wants_nsid: false,
             cookie: None,
             wants_keepalive: false,
         };
@@ -63,6 +68,7 @@ impl Edns {
             match u16_at(message, data.start - 4) {
                 Some(OPTION_COOKIE) if edns.cookie.is_none() => edns.cookie = Some(data),
                 Some(OPTION_KEEPALIVE) => edns.wants_keepalive = true,
+                Some(OPTION_NSID) => edns.wants_nsid = true,
                 _ => {}
             }
         }
@@ -146,13 +152,22 @@ pub struct ExtendedError {
 impl ExtendedError {
     /// "Prohibited": the client may not do this (RFC 8914 section 4.19).
     pub const PROHIBITED: u16 = 18;
+    /// "Not Authoritative": the question is about no zone of this server (RFC 8914 section 4.21).
+    pub const NOT_AUTHORITATIVE: u16 = 20;
+    /// "Not Supported": nothing here can do this (RFC 8914 section 4.22).
+    pub const NOT_SUPPORTED: u16 = 21;
     /// "Other" (RFC 8914 section 4.1).
     pub const OTHER: u16 = 0;
+
+    /// An error without a text. No allocation.
+    pub fn of(code: u16) -> Self {
+        ExtendedError { code, text: String::new() }
+    }
 }
 
 /// The OPT record of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OptRecord {
+pub struct OptRecord<'a> {
     /// The upper eight bits of the RCODE: 1 for BADVERS and BADCOOKIE.
     pub extended_rcode: u8,
     /// DO, copied from the request (RFC 6891 section 6.1.4, RFC 3225).
@@ -165,15 +180,21 @@ pub struct OptRecord {
     pub cookie: Option<[u8; COOKIE_LEN]>,
     /// How long the connection may be idle, in units of 100 ms (RFC 7828 section 3.1). Never over UDP.
     pub keepalive: Option<u16>,
+    /// Which server this is, if the client asks (RFC 5001).
+    pub nsid: Option<&'a [u8]>,
 }
 
-impl OptRecord {
+impl OptRecord<'_> {
     /// Octets of an OPT without options: what a reply keeps free for it.
     pub const PLAIN_LEN: usize = 11;
     /// Octets that a cookie adds: the option's code and length, and the cookie.
     pub const COOKIE_OPTION_LEN: usize = 4 + COOKIE_LEN;
     /// Octets that the idle timeout adds.
     pub const KEEPALIVE_OPTION_LEN: usize = 4 + 2;
+    /// Octets that an extended error without a text adds.
+    pub const BARE_ERROR_LEN: usize = 4 + 2;
+    /// Octets in front of an option's data: its code and length.
+    pub const OPTION_FIXED_LEN: usize = 4;
     /// The upper eight bits of BADVERS, which is 16 (RFC 6891 section 9).
     pub const BADVERS: u8 = 1;
     /// The upper eight bits of BADCOOKIE, which is 23 (RFC 7873 section 8).
@@ -197,7 +218,7 @@ impl OptRecord {
             reply.truncate(start);
             return false;
         }
-        // RDLENGTH: the last two octets of the plain record. The options are under 300 octets.
+        // RDLENGTH: the last two octets of the plain record. The options are under 500 octets.
         let options_len = (reply.len() - start - Self::PLAIN_LEN) as u16;
         if let Some(place) = reply.written_from(start).get_mut(Self::PLAIN_LEN - 2..Self::PLAIN_LEN) {
             place.copy_from_slice(&options_len.to_be_bytes());
@@ -217,6 +238,9 @@ impl OptRecord {
         }
         if let Some(keepalive) = self.keepalive {
             is_whole &= put_option(reply, OPTION_KEEPALIVE, &keepalive.to_be_bytes(), &[]);
+        }
+        if let Some(nsid) = self.nsid {
+            is_whole &= put_option(reply, OPTION_NSID, nsid, &[]);
         }
         if let Some(error) = &self.error {
             let text = error.text.get(..error.text.floor_char_boundary(200)).unwrap_or_default();
@@ -317,6 +341,19 @@ mod tests {
             (&[], false),
         ] {
             assert_eq!(edns(&opt(options)).unwrap().wants_keepalive, wanted, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_asks_for_the_servers_name_is_noticed() {
+        for (options, wanted) in [
+            (&[0, 3, 0, 0][..], true),
+            (&[0, 3, 0, 2, 1, 2], true),
+            (&[0, 100, 0, 4, 0, 3, 0, 0], false),
+            (&[0, 100, 0, 0, 0, 3, 0, 0], true),
+            (&[], false),
+        ] {
+            assert_eq!(edns(&opt(options)).unwrap().wants_nsid, wanted, "{options:?}");
         }
     }
 

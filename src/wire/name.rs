@@ -77,7 +77,7 @@ pub struct NameHasher(foldhash::fast::RandomState);
 
 impl NameHasher {
     /// Chains one label (length octet included, lower case) onto the hash of everything to its right.
-    fn chain(&self, right: u64, label: &[u8]) -> u64 {
+    pub fn chain(&self, right: u64, label: &[u8]) -> u64 {
         let mut hasher = self.0.build_hasher();
         hasher.write_u64(right);
         hasher.write(label);

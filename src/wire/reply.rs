@@ -57,6 +57,11 @@ impl<'b> Reply<'b> {
         true
     }
 
+    /// Everything written, the header's place included.
+    pub fn written(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+
     /// Everything written from `at` on, for patching what was just put there.
     pub fn written_from(&mut self, at: usize) -> &mut [u8] {
         self.buffer.get_mut(at..self.len).unwrap_or_default()

@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 
 use super::file::ZoneRecords;
+use super::shape::leads_elsewhere;
 use super::{
-    Cell, Dynamic, Index, NameChange, NameRecords, Node, Publisher, Role, RotorIds, Soa, Zone, ZoneSettings,
-    later, parent, pool_needs,
+    Cell, Dynamic, Index, NameChange, NameRecords, Node, Publisher, Role, RotorIds, Shape, Soa, Zone,
+    ZoneSettings, later, parent, pool_needs,
 };
 use crate::membership::{Cause, PoolHandle, Roll};
 use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
@@ -59,6 +60,7 @@ impl Draft {
             apex_hash: key.suffix(0).map_or(0, |(_, hash)| hash),
             apex_labels: key.labels(),
             index: Index::new(hasher.clone()),
+            shape: Shape::default(),
             soa: ArcSwap::from_pointee(soa),
             serial: AtomicU32::new(serial),
             apex,
@@ -69,13 +71,13 @@ impl Draft {
         names.entry(publisher.zone().apex().into()).or_default();
         for (name, records) in names {
             let rrsets = records.rrsets();
-            publisher.keep(&name.as_ref().into());
+            publisher.keep(&name.as_ref().into(), &rrsets);
             let node = Node { rrsets, role: Role::Plain };
             cells.insert(name, Arc::new(Cell::new(node)));
         }
         for (pool, _) in publisher.settings().pools.clone() {
             let pool = lower(pool.as_slice());
-            publisher.keep(&pool.as_ref().into());
+            publisher.keep_pool(&pool.as_ref().into());
             cells.entry(pool).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
         }
         add_empty_names(&mut cells, publisher.zone().apex());
@@ -196,7 +198,8 @@ fn adopt(
     Ok(change.is_durable().then_some(change))
 }
 
-/// A pool that was declared since needs its names for itself: what UPDATE added there is left out.
+/// A pool that was declared since needs its names for itself: what UPDATE added there is left out, and what would lead
+/// elsewhere from above.
 fn without_pools_part(publisher: &Publisher, name: &[u8], stored: &Dynamic) -> Dynamic {
     let mut dynamic = stored.clone();
     let mut above = name;
@@ -207,6 +210,10 @@ fn without_pools_part(publisher: &Publisher, name: &[u8], stored: &Dynamic) -> D
             dynamic.added.retain(|added| !pool_needs(labels, Rtype::from_int(added.rtype)));
         }
         above = parent(above);
+    }
+    if publisher.has_pools_below(name) {
+        let is_apex = name == publisher.zone().apex();
+        dynamic.added.retain(|added| !leads_elsewhere(Rtype::from_int(added.rtype), is_apex));
     }
     dynamic
 }

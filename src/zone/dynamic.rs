@@ -242,15 +242,20 @@ impl NameRecords {
                 self.deleted.push((*rtype, rdata.clone()));
             }
         }
-        let cname = Rtype::CNAME.to_int();
+        let [cname, dname, ns] = [Rtype::CNAME, Rtype::DNAME, Rtype::NS].map(Rtype::to_int);
+        let is_apex = self.sets.contains_key(&Rtype::SOA.to_int());
         for added in &dynamic.added {
             let in_file = self.sets.get(&added.rtype).is_some_and(|set| {
                 let rtype = Rtype::from_int(added.rtype);
                 set.records.iter().any(|record| same_rdata(rtype, &record.rdata, &added.rdata))
             });
-            let clashes = self.sets.keys().any(|&held| (held == cname) != (added.rtype == cname));
-            let is_second_alias = added.rtype == cname && self.sets.contains_key(&cname);
-            if !in_file && !clashes && !is_second_alias {
+            let clashes = self.sets.keys().any(|&held| {
+                let is_two_ways = (held, added.rtype) == (ns, dname) || (held, added.rtype) == (dname, ns);
+                (held == cname) != (added.rtype == cname) || (is_two_ways && !is_apex)
+            });
+            let is_second =
+                (added.rtype == cname || added.rtype == dname) && self.sets.contains_key(&added.rtype);
+            if !in_file && !clashes && !is_second {
                 self.mark(added, dynamic);
             }
         }

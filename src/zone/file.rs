@@ -13,7 +13,7 @@
 //!
 //! Words are split here, so that every fault has its line and column, and `@`, `$INCLUDE` and `$GENERATE` need no text that
 //! is rewritten before it is read; what the words of a type mean is the `domain` crate's to say, through its `Scanner`. What a
-//! zone may hold is judged in [`rules`]: half a feature in a zone file is worse than an error, because nobody sees it until it
+//! zone may hold is judged in `rules`: half a feature in a zone file is worse than an error, because nobody sees it until it
 //! is asked for.
 
 mod builder;

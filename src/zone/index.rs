@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashTable;
 
+use super::names::WILDCARD;
 use super::{Cell, Node};
 use crate::wire::{NameHasher, NameKey, WireError};
 
@@ -42,6 +43,14 @@ impl Index {
     pub fn find(&self, name: &[u8], hash: u64) -> Option<Guard<Arc<Node>>> {
         let shard = self.shard(hash)?.load();
         shard.find(hash, |entry| entry.hash == hash && *entry.name == *name).map(|entry| entry.cell.load())
+    }
+
+    /// What the wildcard below a name holds (RFC 4592 section 2.1.1), if the index has one. `hash` is the name's.
+    pub fn find_wildcard(&self, name: &[u8], hash: u64) -> Option<Guard<Arc<Node>>> {
+        let hash = self.hasher.chain(hash, WILDCARD);
+        let is_it = |entry: &Entry| entry.hash == hash && entry.name.strip_prefix(WILDCARD) == Some(name);
+        let shard = self.shard(hash)?.load();
+        shard.find(hash, is_it).map(|entry| entry.cell.load())
     }
 
     /// The name's cell, for the writing side.
@@ -122,5 +131,20 @@ mod tests {
         index.remove((0..5_000).step_by(2).map(|n| (name(n), Arc::clone(&cell))));
         index.remove([(name(1), Arc::new(Cell::new(Node::empty())))]);
         assert!((0..5_000).all(|n| found(n) == (n % 2 == 1)));
+    }
+
+    #[test]
+    fn a_wildcard_is_found_by_the_name_above_it() {
+        let hasher = NameHasher::default();
+        let index = Index::new(hasher.clone());
+        let cell = Arc::new(Cell::new(Node::empty()));
+        index.insert([(Arc::from(*b"\x01*\x01a\x00"), cell)]).unwrap();
+        let found = |above: &[u8]| {
+            let key = NameKey::of(above, &hasher).unwrap();
+            let (wire, hash) = key.suffix(0).unwrap();
+            index.find_wildcard(wire, hash).is_some()
+        };
+        assert!(found(b"\x01a\x00"));
+        assert!(!found(b"\x00") && !found(b"\x01b\x00") && !found(b"\x01*\x01a\x00"));
     }
 }

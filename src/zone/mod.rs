@@ -20,6 +20,7 @@ mod build;
 mod contents;
 mod dynamic;
 pub mod file;
+mod identity;
 mod index;
 mod listing;
 mod names;
@@ -27,6 +28,7 @@ mod node;
 mod pool_view;
 mod publish;
 mod settings;
+mod shape;
 mod soa;
 
 use std::sync::Arc;
@@ -42,13 +44,15 @@ pub use build::{Draft, Dynamics, FileMark, Past};
 pub use contents::Contents;
 pub use dynamic::{Added, Dynamic, NameChange, NameRecords, PERMANENT_MS, Record, RecordSet, Term};
 pub use file::{RRSET_OCTETS_MAX, is_of_signed_zone};
+pub use identity::Identity;
 pub use index::Index;
 pub use listing::{EMPTY_TXT, Entry, Listing, promised_s};
-pub use names::{is_below, leads_elsewhere, parent, pool_needs};
+pub use names::{has_asterisk, is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};
 pub use publish::{Publisher, RotorIds, labels_of};
 pub use settings::{PoolSettings, ZoneSettings};
+use shape::Shape;
 pub use soa::{Soa, is_later, later, next_serial};
 
 /// All zones of a server, by reference: cheap to copy, swapped whole when a zone comes or goes.
@@ -60,6 +64,7 @@ pub struct ZoneSet {
     apex_labels: Vec<usize>,
     hasher: NameHasher,
     leases: Arc<LeaseTable>,
+    identity: Arc<Identity>,
 }
 
 impl ZoneSet {
@@ -72,12 +77,40 @@ impl ZoneSet {
         for zone in zones {
             table.insert_unique(zone.apex_hash, zone, |zone| zone.apex_hash);
         }
-        ZoneSet { zones: table, apex_labels, hasher, leases }
+        ZoneSet { zones: table, apex_labels, hasher, leases, identity: Arc::default() }
+    }
+
+    /// The same zones, of a server that says this of itself.
+    pub fn identified(&self, identity: Identity) -> Self {
+        ZoneSet { identity: Arc::new(identity), ..self.clone() }
+    }
+
+    /// What the server says of itself.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The zone that a name belongs to, if one is ours: the one with the longest apex.
     pub fn find(&self, name: &NameKey) -> Option<&Arc<Zone>> {
-        self.apex_labels.iter().find_map(|&labels| {
+        self.find_within(name, usize::MAX)
+    }
+
+    /// The zone that says whether a name is a signed zone (RFC 4035 section 3.1.4.1): of an apex, the zone that delegates it,
+    /// if that is ours too, else the one that it belongs to.
+    pub fn find_parent_side(&self, name: &NameKey, now_ms: u64) -> Option<&Arc<Zone>> {
+        let zone = self.find(name)?;
+        let above = || {
+            let above = self.find_within(name, zone.apex_labels.checked_sub(1)?)?;
+            let (apex, hash) = name.suffix(0)?;
+            above.index.find(apex, hash)?.cut(now_ms).is_some().then_some(above)
+        };
+        let is_apex = name.labels() == zone.apex_labels;
+        if is_apex { above().or(Some(zone)) } else { Some(zone) }
+    }
+
+    /// The zone with the longest apex, of at most so many labels.
+    fn find_within(&self, name: &NameKey, labels_max: usize) -> Option<&Arc<Zone>> {
+        self.apex_labels.iter().filter(|&&labels| labels <= labels_max).find_map(|&labels| {
             let (suffix, hash) = name.suffix(name.labels().checked_sub(labels)?)?;
             self.zones.find(hash, |zone| *zone.apex == *suffix)
         })
@@ -101,6 +134,7 @@ pub struct Zone {
     apex_labels: usize,
     /// Every name that has records, a pool or a service, and the empty ones between.
     pub index: Index,
+    shape: Shape,
     soa: ArcSwap<Soa>,
     serial: AtomicU32,
 }
@@ -114,6 +148,16 @@ impl Zone {
     /// Labels in the zone's name, the root included.
     pub fn apex_labels(&self) -> usize {
         self.apex_labels
+    }
+
+    /// Whether any name is a wildcard, or lies below one.
+    pub fn has_wildcards(&self) -> bool {
+        self.shape.has_wildcards.load(Ordering::Relaxed)
+    }
+
+    /// Whether any name leads elsewhere with all that is below it: a zone cut, or a DNAME.
+    pub fn has_redirections(&self) -> bool {
+        self.shape.has_redirections.load(Ordering::Relaxed)
     }
 
     /// The serial that a SOA says now.

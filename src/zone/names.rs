@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use crate::wire::Rtype;
 
+/// The label of a wildcard in wire form (RFC 4592 section 2.1.1).
+pub(super) const WILDCARD: &[u8] = b"\x01*";
+
 /// A name's labels from the root down, each with its length before it, without the root: what lies below a name has the
 /// name's key as its prefix.
 type TreeKey = Box<[u8]>;
@@ -109,12 +112,24 @@ pub fn leads_elsewhere(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::NS)
 }
 
+/// Whether a label of a name, or of the labels left of one, is an asterisk: it is a wildcard, or makes one exist (RFC 4592
+/// section 2.2.2).
+pub fn has_asterisk(mut name: &[u8]) -> bool {
+    while name.len() > 1 {
+        if name.starts_with(WILDCARD) {
+            return true;
+        }
+        name = parent(name);
+    }
+    false
+}
+
 /// Whether records of a type, `labels` left of a pool's name, are the pool's own, so that no ordinary record may stand
 /// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`; and whatever leads
-/// elsewhere, at its name or below.
+/// elsewhere or is a wildcard, at its name or below.
 pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     let is_address = matches!(rtype, Rtype::A | Rtype::AAAA);
-    if leads_elsewhere(rtype) {
+    if leads_elsewhere(rtype) || has_asterisk(labels) {
         return true;
     }
     let mut split = Vec::with_capacity(3);
@@ -157,6 +172,8 @@ mod tests {
             (b"\x05_http\x04_tcp\x03all", Rtype::TXT, true),
             (b"\x01a\x02m1", Rtype::A, false),
             (b"\x01a\x02m1", Rtype::NS, true),
+            (b"\x01*", Rtype::MX, true),
+            (b"\x01a\x01*\x04_tcp", Rtype::TXT, true),
         ] {
             assert_eq!(pool_needs(labels, rtype), wanted, "{labels:?} {rtype}");
         }

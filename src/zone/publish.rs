@@ -14,6 +14,7 @@ use browsing::Browsing;
 use super::build::FileMark;
 use super::names::{Ends, Names};
 use super::pool_view::{PoolRotors, ViewBuilder};
+use super::shape::ShapeNames;
 use super::{Cell, Dynamic, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
 use crate::membership::{PoolHandle, Roll};
 use crate::policy::RotorId;
@@ -48,6 +49,9 @@ pub struct Publisher {
     pools: HashMap<PoolHandle, Published, RandomState>,
     file: FileMark,
     names: Names,
+    shape: ShapeNames,
+    /// The declared pools' names.
+    declared: Names,
     ends: Ends,
     /// What all empty names that are below no pool hold: a name can have a hundred above it.
     nothing: Arc<Node>,
@@ -83,10 +87,19 @@ impl Publisher {
 
     /// For a zone without pools.
     pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file: FileMark) -> Self {
-        let (names, ends, differences) = (Names::default(), Ends::default(), HashMap::default());
-        let (nothing, pools) = (Arc::new(Node::empty()), HashMap::default());
-        let browsing = Browsing::default();
-        Publisher { zone, settings, pools, file, names, ends, nothing, differences, browsing }
+        Publisher {
+            zone,
+            settings,
+            pools: HashMap::default(),
+            file,
+            names: Names::default(),
+            shape: ShapeNames::default(),
+            declared: Names::default(),
+            ends: Ends::default(),
+            nothing: Arc::new(Node::empty()),
+            differences: HashMap::default(),
+            browsing: Browsing::default(),
+        }
     }
 
     /// The zone that it publishes.
@@ -120,6 +133,20 @@ impl Publisher {
         label.is_some_and(|(&len, label)| {
             usize::from(len) == label.len() && !matches!(label, [b'_', ..] | b"*")
         })
+    }
+
+    /// Whether a pool is there, or may be made, below a name: then nothing may lead elsewhere from it (RFC 1034 section 4.2,
+    /// RFC 6672 section 2.4), for the pool's names would go with it. What is at the name or above it is not looked at.
+    pub fn has_pools_below(&self, name: &[u8]) -> bool {
+        // Those that registrations make are below the apex and nothing else.
+        let is_apex = name == self.zone.apex();
+        self.declared.has_below(name) || (is_apex && (self.settings.create_pools || !self.pools.is_empty()))
+    }
+
+    /// Whether a name below the apex is delegated.
+    pub fn is_cut(&self, name: &[u8], now_ms: u64) -> bool {
+        name != self.zone.apex()
+            && self.zone.index.cell(name).is_some_and(|cell| cell.load().cut(now_ms).is_some())
     }
 
     /// Whether answers know the pool.

@@ -12,8 +12,8 @@ pub type Seed = (&'static str, &'static str, Vec<u8>);
 const EDNS: Option<u16> = Some(1232);
 
 /// Questions and what they come to.
-const QUESTIONS: [(&str, &str, &str, Option<u16>, Answered); 16] = {
-    use Answered::{NoData, NxDomain, Positive, Refused, Truncated};
+const QUESTIONS: [(&str, &str, &str, Option<u16>, Answered); 21] = {
+    use Answered::{NoData, NxDomain, Positive, Referral, Refused, Truncated, YxDomain};
     [
         ("pool-a", "web", "A", None, Positive),
         ("pool-aaaa-mixed-case", "wEB.pOOL.eXAMPLE.", "AAAA", EDNS, Positive),
@@ -31,6 +31,11 @@ const QUESTIONS: [(&str, &str, &str, Option<u16>, Answered); 16] = {
         ("nxdomain-in-pool", "m9.web", "A", EDNS, NxDomain),
         ("nxdomain-below-note", "x.note._tcp.web", "TXT", None, NxDomain),
         ("elsewhere", "www.example.org.", "A", EDNS, Refused),
+        ("wildcard", "a.b.wild", "A", None, Positive),
+        ("referral", "x.sub", "A", EDNS, Referral),
+        ("dname-to-member", "m1.old", "A", None, Positive),
+        ("dname-too-long", "x.longer", "A", EDNS, YxDomain),
+        ("mx", "mail", "MX", None, Positive),
     ]
 };
 
@@ -138,6 +143,7 @@ pub fn all() -> Vec<Seed> {
     seeds.push(("question", "status", patched(2, 2 << 3)));
     seeds.push(("question", "badvers", patched(question.len() - 5, 1)));
     seeds.push(("question", "chaos", patched(question.len() - 12, 3)));
+    seeds.push(("question", "version-nsid", version_with_nsid()));
     for (name, octets) in [("cookie", 8), ("cookie-foreign", 40), ("cookie-malformed", 9)] {
         seeds.push(("question", name, question_with_cookie("web", "A", 512, &[7; 40][..octets])));
     }
@@ -180,6 +186,16 @@ fn keepalive(name: &str, data: &[u8]) -> Vec<u8> {
     let mut message = question_with_cookie(name, "AAAA", 512, data);
     let code = message.len() - data.len() - 3;
     message[code] = 11;
+    message
+}
+
+/// `version.bind` in class CH, with an empty NSID option.
+fn version_with_nsid() -> Vec<u8> {
+    let mut message = question_message("version.bind.", "TXT", Some(512));
+    let class = message.len() - 12;
+    message[class] = 3;
+    message.truncate(message.len() - 2);
+    message.extend([0, 4, 0, 3, 0, 0]);
     message
 }
 

@@ -217,3 +217,18 @@ fn a_signed_question_gets_a_signed_answer_that_dig_verifies() {
     assert_eq!(answer.status, "NOTAUTH", "{}", answer.text);
     assert!(answer.answer.is_empty() && answer.text.contains("BADSIG"), "{}", answer.text);
 }
+
+#[test]
+fn a_server_says_of_itself_what_is_configured_and_no_more() {
+    let Some(server) = Site::new("").serve() else { return };
+    server.dig("version.bind CH TXT").is("REFUSED", "qr");
+    assert!(!server.dig_text("+nsid ns.pool.example A").contains("NSID"));
+    let identity = "[identity]\nversion = 'rollcall'\nnsid = 'fra1'\n";
+    let Some(server) = Site::new("").append(identity).serve() else { return };
+    for name in ["version.bind", "version.server"] {
+        assert!(server.dig_text(&format!("{name} CH TXT")).contains("\"rollcall\""), "{name}");
+    }
+    server.dig("hostname.bind CH TXT").is("REFUSED", "qr");
+    assert!(server.dig_text("+nsid ns.pool.example A").contains("(\"fra1\")"));
+    assert!(server.dig_text("www.example.org A").contains("EDE: 20 (Not Authoritative)"));
+}

@@ -54,8 +54,8 @@ const WRONG: [(&str, ResponseCode); 11] = [
     ("record m1.web 0 ANY AXFR", ResponseCode::FormErr),
     ("add web 60 CNAME info", ResponseCode::Refused),
     ("add x.m1.web 60 CNAME info", ResponseCode::Refused),
-    ("add *.host 60 TXT v=1", ResponseCode::Refused),
-    ("add sub 60 NS ns", ResponseCode::Refused),
+    ("add *.host 60 NS ns", ResponseCode::Refused),
+    ("add *.web 60 TXT v=1", ResponseCode::Refused),
 ];
 
 /// Prerequisites that are wrong whatever the zone holds.

@@ -28,7 +28,9 @@ fn static_records_aliases_and_empty_names() {
     assert_eq!(world.ask("www", "A").message.answers[1].name.to_string(), "info.pool.example.");
     assert_eq!(world.ask("www", "CNAME").data(), ["info.pool.example."]);
     assert_eq!(world.ask("away", "A").data(), ["www.example.org."]);
-    assert_eq!(world.ask("loop", "A").data().len(), 9, "a loop is answered as far as it is followed");
+    let looping = world.ask("loop", "A");
+    assert_eq!(looping.data(), ["pool.pool.example.", "loop.pool.example."], "each link once");
+    assert_eq!((looping.rcode(), looping.message.authorities.len()), (ResponseCode::NoError, 0));
     let dangling = world.ask("gone", "A");
     assert_eq!((dangling.rcode(), dangling.data().len()), (ResponseCode::NXDomain, 1), "RFC 6604");
     assert_eq!(dangling.message.authorities[0].name.to_string(), "pool.example.");

@@ -112,7 +112,7 @@ fn what_is_refused_raises_no_floor() {
     now(&world, M1).accepted_by(&mut world);
     let ahead = |world: &World, script| signed("fleet.", world.wall_s() + 200, script);
     ahead(&world, "add m1.web 30 A 172.16.0.1").refused_by(&mut world);
-    ahead(&world, "add m1.web 30 A 10.0.0.1; add *.host 60 TXT v=1").refused_by(&mut world);
+    ahead(&world, "add m1.web 30 A 10.0.0.1; add *.web 60 TXT v=1").refused_by(&mut world);
     let unmet = ahead(&world, "prereq yxdomain nobody; add m1.web 30 A 10.0.0.1; add host 60 TXT v=1");
     assert_eq!(world.send(&unmet.octets).rcode, ResponseCode::NXDomain);
     let elsewhere = ahead(&world, "add m1.web 30 A 10.0.0.1; add host.example.org. 60 TXT v=1");

@@ -4,6 +4,8 @@ mod answers;
 mod bindings;
 mod browsing;
 mod cookies;
+mod edns;
+mod elsewhere;
 mod hostile_zones;
 mod kept;
 mod leases;

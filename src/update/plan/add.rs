@@ -3,7 +3,7 @@
 use super::{Drafts, LABELS_MAX, may_create};
 use crate::membership::{MemberName, PoolHandle};
 use crate::update::draft::Srv;
-use crate::update::names::{Target, has_asterisk, member_of, potential, target_of};
+use crate::update::names::{Target, member_of, potential, target_of};
 use crate::update::{Refusal, svcb};
 use crate::wire::{Rtype, WireError, address_in, lower, name_text};
 use crate::zone::{is_of_signed_zone, labels_of, parent, pool_needs};
@@ -97,12 +97,14 @@ impl<'a> Drafts<'a> {
             let name = name_text(name);
             return Err(Refusal::Limit(format!("{name} has more than {LABELS_MAX} labels below its zone")));
         }
-        let is_apex = name == apex;
+        let leads_elsewhere = rtype == Rtype::DNAME || (rtype == Rtype::NS && name != apex);
         let what = match rtype {
-            _ if has_asterisk(name) => "wildcards",
-            Rtype::NS if !is_apex => "delegations",
-            Rtype::DNAME => "DNAME",
             _ if is_of_signed_zone(rtype) => "signed zones",
+            _ if !leads_elsewhere => return Ok(()),
+            _ if name.starts_with(b"\x01*") => "wildcards that lead elsewhere",
+            _ if self.publisher.has_pools_below(name) => {
+                return Err(Refusal::AbovePools { name: name.into(), rtype });
+            }
             _ => return Ok(()),
         };
         Err(Refusal::NotServed { name: name.into(), rtype, what })
@@ -115,6 +117,10 @@ impl<'a> Drafts<'a> {
         let apex = self.publisher.zone().apex();
         let pool = parent(name);
         if !is_members || !self.publisher.settings().create_pools || parent(pool) != apex {
+            return Ok(());
+        }
+        // Below a cut it is glue.
+        if self.publisher.is_cut(pool, self.terms.now_ms) {
             return Ok(());
         }
         // What matters here is whether the label could be a member's, and the pool's a pool's.

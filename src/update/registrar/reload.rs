@@ -155,7 +155,9 @@ impl Registrar {
     fn publish_zones(&mut self) {
         let hasher = self.published.hasher().clone();
         let zones = self.zones.iter().map(|(publisher, _)| Arc::clone(publisher.zone())).collect();
-        self.published = Arc::new(ZoneSet::new(zones, hasher, Arc::clone(self.roll.leases())));
+        let identity = self.published.identity().clone();
+        let zones = ZoneSet::new(zones, hasher, Arc::clone(self.roll.leases()));
+        self.published = Arc::new(zones.identified(identity));
     }
 }
 

@@ -303,7 +303,6 @@ impl<'a> Reader<'a> {
             self.owner = Owner::Outside(owned);
             return Ok(());
         }
-        rules::check_owner(&owned).map_err(|fault| (word.at, fault))?;
         self.owner = Owner::Inside(owned, self.zone.owner(&name));
         Ok(())
     }

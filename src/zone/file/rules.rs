@@ -214,21 +214,15 @@ pub enum ZoneFault {
         /// The TTL, seconds.
         ttl_s: u64,
     },
-    /// An owner with a label `*` (RFC 4592).
-    #[error("wildcards are not served by this version; write out the names that {} stands for", name_text(.owner.as_slice()))]
+    /// A wildcard that would lead elsewhere, which nobody has said the meaning of (RFC 4592 sections 4.2 and 4.4).
+    #[error("{} {rtype}: a wildcard cannot lead elsewhere with all that is below it; write out the names that it stands for",
+        name_text(.owner.as_slice()))]
     Wildcard {
         /// The owner.
         owner: Name,
+        /// The record's type.
+        rtype: Rtype,
     },
-    /// NS below the apex.
-    #[error("NS below the apex delegates {}, and this version serves no delegations; remove it", name_text(.owner.as_slice()))]
-    Delegation {
-        /// The owner.
-        owner: Name,
-    },
-    /// DNAME (RFC 6672).
-    #[error("DNAME is not served by this version; write a CNAME for each name")]
-    Dname,
     /// Records that only a signed zone has (RFC 4034, RFC 5155).
     #[error(
         "{rtype} belongs to a signed zone, and this version serves unsigned ones; give the unsigned file"
@@ -307,19 +301,12 @@ fn rdata_text(rtype: Rtype, word: &str, fault: &ZoneFault) -> String {
     }
 }
 
-pub(super) fn check_owner(owner: &Name) -> Result<(), ZoneFault> {
-    // An asterisk further up makes its parent's wildcard exist all the same (RFC 4592 section 2.2.2).
-    if owner.iter().any(|label| label.as_slice() == b"*") {
-        return Err(ZoneFault::Wildcard { owner: owner.clone() });
-    }
-    Ok(())
-}
-
 pub(super) fn check_type(owner: &Name, rtype: Rtype, apex: &Name) -> Result<(), ZoneFault> {
     match rtype {
         Rtype::SOA if owner != apex => Err(ZoneFault::SoaPlace { owner: owner.clone(), apex: apex.clone() }),
-        Rtype::NS if owner != apex => Err(ZoneFault::Delegation { owner: owner.clone() }),
-        Rtype::DNAME => Err(ZoneFault::Dname),
+        Rtype::NS | Rtype::DNAME if owner.first().as_slice() == b"*" => {
+            Err(ZoneFault::Wildcard { owner: owner.clone(), rtype })
+        }
         _ if is_of_signed_zone(rtype) => Err(ZoneFault::Dnssec { rtype }),
         Rtype::NULL | Rtype::OPT => Err(ZoneFault::Meta { rtype }),
         _ if matches!(rtype.to_int(), 0 | 128..=255) => Err(ZoneFault::Meta { rtype }),

@@ -36,9 +36,20 @@ impl Publisher {
         }
     }
 
-    /// Notes that a name has records in the file, or is a declared pool.
-    pub(in crate::zone) fn keep(&mut self, name: &Arc<[u8]>) {
+    /// Notes that a name has these records in the file.
+    pub(in crate::zone) fn keep(&mut self, name: &Arc<[u8]>, rrsets: &[Rrset]) {
         self.names.insert(name);
+        self.note_shape(name, rrsets);
+    }
+
+    /// Notes that a name is a declared pool's.
+    pub(in crate::zone) fn keep_pool(&mut self, name: &Arc<[u8]>) {
+        self.names.insert(name);
+        self.declared.insert(name);
+    }
+
+    fn note_shape(&mut self, name: &Arc<[u8]>, rrsets: &[Rrset]) {
+        self.shape.note(&self.zone.shape, name, rrsets, **name == *self.zone.apex());
     }
 
     /// Notes how a name differs from the file, and when the first of its records ends.
@@ -103,6 +114,7 @@ impl Publisher {
     pub(in crate::zone) fn place_name(&mut self, change: &NameChange) -> Result<bool, WireError> {
         let name = &change.name;
         self.note(name, change.after.as_ref());
+        self.note_shape(name, &change.rrsets);
         let rrsets = Arc::clone(&change.rrsets);
         if let Some(known) = self.pools.get_mut(name.as_ref()).filter(|known| known.indexed) {
             if !rrsets.is_empty() || known.declared {

@@ -50,7 +50,7 @@ fn check_granted(lease: LeaseOption, octets: &[u8]) {
     assert_eq!(edns.lease(&written), Ok(Some(lease)));
 }
 
-fn written(opt: &OptRecord) -> Vec<u8> {
+fn written(opt: &OptRecord<'_>) -> Vec<u8> {
     let mut buffer = [0; 512];
     let mut reply = Reply::new(&mut buffer, 512).unwrap();
     assert!(opt.put(&mut reply), "an OPT is under 300 octets");

@@ -23,7 +23,10 @@ pub fn run(message: &[u8]) {
             let tcp = ask(server, Transport::Tcp, message);
             // Only the size may tell the two apart.
             match (udp, tcp) {
-                (Outcome::Reply(_, Answered::Truncated), Outcome::Reply(_, Answered::Positive)) => {}
+                (Outcome::Reply(_, Answered::Truncated), Outcome::Reply(_, whole)) => {
+                    use Answered::{NoData, NxDomain, Positive, Referral};
+                    assert!(matches!(whole, Positive | NoData | NxDomain | Referral), "{whole:?}");
+                }
                 (Outcome::Reply(_, one), Outcome::Reply(_, other)) => assert_eq!(one, other),
                 (one, other) => assert_eq!(one, other),
             }

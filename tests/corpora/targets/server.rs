@@ -13,7 +13,7 @@ use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, T
 use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::tsig::{Algorithm, Key, sign_request};
 use rollcall::wire::{Name, Question};
-use rollcall::zone::{ZoneSettings, file};
+use rollcall::zone::{Identity, ZoneSettings, file};
 
 use super::world::{ZONE, pool_settings, question_message, update_message};
 
@@ -37,6 +37,13 @@ pool   CNAME loop
 to-web CNAME web
 a.b.c  A   192.0.2.81
 note._tcp.web TXT \"static, below a pool\"
+*.wild A   192.0.2.82
+sub    NS  ns.sub
+sub    NS  ns
+ns.sub A   192.0.2.83
+old    DNAME web
+longer DNAME of-a-name-that-grows-by-some-sixty-octets-each-time-it-is-met.longer
+mail   MX  10 m1.web
 ";
 
 /// The members that are there, one of each kind. A crowd too large for 512 octets and the key's member come with them.
@@ -174,8 +181,11 @@ impl Server {
         let cookies = Arc::new(Cookies::new([7; 16]));
         let (zones, dynamics) = (vec![zone], Vec::new());
         let setup = Setup { zones, dynamics, keyring, cookies, limits, run: 1 };
+        let mut registrar = Registrar::new(setup, NOW_MS, 1).unwrap();
+        let text = |text: &str| Some(text.into());
+        registrar.identify(Identity { version: text("version"), hostname: text("host"), nsid: text("nsid") });
         Server {
-            registrar: Registrar::new(setup, NOW_MS, 1).unwrap(),
+            registrar,
             now_ms: NOW_MS,
             question: Question::default(),
             scratch: Scratch::new(0, 1),

@@ -1,5 +1,6 @@
 //! Any text as a zone file; what is accepted can be served, record by record.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use rollcall::policy::Policy;
 use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grants, Keyring};
 use rollcall::update::{Limits, Registrar, Setup, ZoneInput};
-use rollcall::wire::{Name, Question};
+use rollcall::wire::{Name, Question, Rtype};
+use rollcall::zone::file::StaticRecord;
 use rollcall::zone::{ZoneSettings, file};
 
 use super::NOW_MS;
@@ -26,6 +28,12 @@ pub fn run(text: &[u8]) {
     };
     let asked: Vec<_> =
         records.records.iter().map(|record| (record.owner.clone(), record.rtype)).take(ASKED_MAX).collect();
+    let leads = |record: &&StaticRecord| match record.rtype {
+        Rtype::NS => record.owner != apex,
+        rtype => rtype == Rtype::DNAME,
+    };
+    let redirections: BTreeSet<_> =
+        records.records.iter().filter(leads).map(|record| (record.owner.clone(), record.rtype)).collect();
     let settings = ZoneSettings {
         apex,
         negative_ttl_s: 2,
@@ -56,11 +64,29 @@ pub fn run(text: &[u8]) {
         let message = [head, owner.as_slice(), &rtype.to_int().to_be_bytes(), b"\x00\x01"].concat();
         let reading = query::read(zones, &message, &mut question);
         let outcome = query::answer(&context, &question, reading, &message, &mut scratch, &mut out);
-        let Outcome::Reply(len, Answered::Positive) = outcome else {
+        let Outcome::Reply(len, answered) = outcome else {
             panic!("{owner} {rtype} is in the file, and asked for it is {outcome:?}")
         };
+        // What lies below a cut is the cut's, and what lies below a DNAME is wherever that leads.
+        match leads_elsewhere(&redirections, &owner) {
+            Some(Rtype::NS) => assert_eq!(answered, Answered::Referral, "{owner} {rtype}"),
+            Some(_) => assert_ne!(answered, Answered::ServFail, "{owner} {rtype}"),
+            None => assert_eq!(answered, Answered::Positive, "{owner} {rtype} is in the file"),
+        }
         assert!(len > message.len(), "a record");
         assert_eq!(&out[12..message.len()], &message[12..]);
         _ = Message::from_vec(&out[..len]);
     }
+}
+
+/// The first that there is on the way from the apex to a name: a cut, also at the name, or a DNAME above it.
+fn leads_elsewhere(redirections: &BTreeSet<(Name, Rtype)>, name: &Name) -> Option<Rtype> {
+    let above: Vec<Name> = name.iter_suffixes().collect();
+    above.into_iter().rev().find_map(|above| {
+        let has = |rtype| redirections.contains(&(above.clone(), rtype));
+        if has(Rtype::NS) {
+            return Some(Rtype::NS);
+        }
+        (has(Rtype::DNAME) && above != *name).then_some(Rtype::DNAME)
+    })
 }
