@@ -8,18 +8,18 @@
 //! A start opens drafts with what the store has, and a reload with what the zone's last [`Publisher`] holds: that one goes on
 //! answering, untouched, until its successor takes its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 
-use super::file::ZoneRecords;
+use super::file::{StaticRecord, ZoneRecords};
 use super::shape::leads_elsewhere;
 use super::{
-    Cell, Dynamic, Index, NameChange, NameRecords, Node, Publisher, Role, RotorIds, Shape, Soa, Zone,
-    ZoneSettings, later, parent, pool_needs,
+    Cell, Dynamic, Index, NameChange, NameRecords, Node, PERMANENT_MS, Publisher, Role, RotorIds, Rrset,
+    Shape, Soa, Zone, ZoneSettings, later, parent, pool_needs,
 };
 use crate::membership::{Cause, PoolHandle, Roll};
 use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
@@ -66,22 +66,20 @@ impl Draft {
             apex,
         });
         let mut publisher = Publisher::new(zone, settings, file);
-        let mut cells = BTreeMap::new();
-        let mut names = file_names(records);
+        let mut names = by_name(records);
         names.entry(publisher.zone().apex().into()).or_default();
-        for (name, records) in names {
-            let rrsets = records.rrsets();
-            publisher.keep(&name.as_ref().into(), &rrsets);
-            let node = Node { rrsets, role: Role::Plain };
-            cells.insert(name, Arc::new(Cell::new(node)));
-        }
         for (pool, _) in publisher.settings().pools.clone() {
-            let pool = lower(pool.as_slice());
-            publisher.keep_pool(&pool.as_ref().into());
-            cells.entry(pool).or_insert_with(|| Arc::new(Cell::new(Node::empty())));
+            let pool = lower(pool.as_slice()).into();
+            publisher.keep_pool(&pool);
+            names.entry(pool).or_default();
         }
-        add_empty_names(&mut cells, publisher.zone().apex());
-        publisher.zone().index.insert(cells.into_iter().map(|(name, cell)| (name.into(), cell)))?;
+        let mut cells = empty_names(&names, publisher.zone().apex());
+        for (name, records) in names {
+            let rrsets = rrsets(records);
+            publisher.keep(&name, &rrsets);
+            cells.push((name, Arc::new(Cell::new(Node { rrsets, role: Role::Plain }))));
+        }
+        publisher.zone().index.insert(cells)?;
         Ok(Draft { publisher })
     }
 
@@ -143,28 +141,38 @@ fn digest(records: &ZoneRecords) -> u64 {
     hasher.finish()
 }
 
-/// The file's records by lower-case owner.
-fn file_names(records: &ZoneRecords) -> BTreeMap<Box<[u8]>, NameRecords> {
-    let mut names: BTreeMap<Box<[u8]>, NameRecords> = BTreeMap::new();
+/// The file's records by lower-case owner, in their order.
+fn by_name(records: &ZoneRecords) -> BTreeMap<Arc<[u8]>, Vec<&StaticRecord>> {
+    let mut names: BTreeMap<Arc<[u8]>, Vec<&StaticRecord>> = BTreeMap::new();
     for record in &records.records {
-        let name = names.entry(lower(record.owner.as_slice())).or_default();
-        name.put_file(record.rtype.to_int(), record.ttl_s, &record.rdata);
+        names.entry(lower(record.owner.as_slice()).into()).or_default().push(record);
     }
     names
 }
 
-/// Adds every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2).
-fn add_empty_names(cells: &mut BTreeMap<Box<[u8]>, Arc<Cell>>, apex: &[u8]) {
-    let owners: Vec<_> = cells.keys().cloned().collect();
-    // All of them hold the one node.
-    let empty = Arc::new(Node::empty());
-    for owner in owners {
-        let mut name: &[u8] = &owner;
-        while name.len() > apex.len() {
-            cells.entry(name.into()).or_insert_with(|| Arc::new(Cell::sharing(&empty)));
-            name = parent(name);
+/// The RRsets of one name, by type.
+fn rrsets(mut records: Vec<&StaticRecord>) -> Arc<[Rrset]> {
+    records.sort_by_key(|record| record.rtype.to_int());
+    let sets = records.chunk_by(|one, other| one.rtype == other.rtype);
+    let encoded = sets.filter_map(|set| {
+        let first = set.first()?;
+        let rdata = set.iter().map(|record| (record.rdata.as_ref(), PERMANENT_MS));
+        Some(Rrset::new(first.rtype, first.ttl_s, rdata))
+    });
+    encoded.collect()
+}
+
+/// Every name between the apex and a name that has something (RFC 8020, RFC 4592 section 2.2.2). All of them hold one node.
+fn empty_names(names: &BTreeMap<Arc<[u8]>, Vec<&StaticRecord>>, apex: &[u8]) -> Vec<(Arc<[u8]>, Arc<Cell>)> {
+    let mut empty: HashSet<Arc<[u8]>> = HashSet::new();
+    for name in names.keys() {
+        let mut above = parent(name);
+        while above.len() > apex.len() && !names.contains_key(above) && empty.insert(above.into()) {
+            above = parent(above);
         }
     }
+    let nothing = Arc::new(Node::empty());
+    empty.into_iter().map(|name| (name, Arc::new(Cell::sharing(&nothing)))).collect()
 }
 
 /// Changes the file's records of one name as UPDATE did. What came of it, where that is not what was kept.

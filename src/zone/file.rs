@@ -147,4 +147,4 @@ pub fn synthetic(apex: &Name) -> Result<ZoneRecords, ZoneFileError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -282,3 +282,19 @@ fn what_a_zone_file_includes_is_a_file_of_its_zone() {
     site.write("zones/parts/a", "y A 10.0.0.2\n");
     assert_eq!(site.moved(), ["a.example"]);
 }
+
+#[test]
+fn no_broken_zone_file_changes_anything() {
+    let mut site = two_zones();
+    let mut kinds = 0;
+    for (text, line) in crate::zone::file::tests::broken::files() {
+        kinds += 1;
+        site.write("zones/a.example.zone", &text);
+        let said = site.asked();
+        let place = format!("zones/a.example.zone:{line}:");
+        assert!(said.len() == 1 && said[0].starts_with(&place), "{text}: {said:?}");
+    }
+    assert!(kinds > 900, "{kinds}");
+    site.write("zones/a.example.zone", &zone_with("www A 192.0.2.2"));
+    assert_eq!(site.asked(), ["a.example"]);
+}

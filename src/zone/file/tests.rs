@@ -1,7 +1,7 @@
 use super::*;
 
 mod bad_rdata;
-mod broken;
+pub(crate) mod broken;
 mod doubts;
 mod included;
 
