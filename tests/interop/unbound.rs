@@ -173,3 +173,47 @@ fn who_leaves_is_gone_from_it_within_the_ttl() {
     }
     unbound.is_content();
 }
+
+#[test]
+fn it_follows_wildcards_aliases_of_subtrees_and_delegations() {
+    if !is_here() {
+        return;
+    }
+    let site = Site::new("");
+    let file = site.path().join("zones/pool.example.zone");
+    let text = fs::read_to_string(&file).unwrap();
+    let more =
+        "*.any TXT wild\nleaf.some.any TXT own\nold DNAME new\nx.y.new A 192.0.2.7\n*.new A 192.0.2.8\n";
+    fs::write(&file, text + more).unwrap();
+    // The zone around it delegates it to where both are served.
+    let outer = "@ 60 SOA ns.pool h 1 2 3 4 5\n@ 60 NS ns.pool\npool 60 NS ns.pool\nns.pool 60 A 127.0.0.2\n";
+    fs::write(site.path().join("zones/example.zone"), outer).unwrap();
+    let Some(server) = site.serve() else { return };
+    let unbound = in_front_of(&server, "example");
+    for (question, wanted) in [
+        ("a.b.any.pool.example TXT", vec!["\"wild\""]),
+        ("leaf.some.any.pool.example TXT", vec!["\"own\""]),
+        ("*.any.pool.example TXT", vec!["\"wild\""]),
+        ("x.y.old.pool.example A", vec!["new.pool.example.", "x.y.new.pool.example.", "192.0.2.7"]),
+        ("z.old.pool.example A", vec!["new.pool.example.", "z.new.pool.example.", "192.0.2.8"]),
+    ] {
+        let answer = unbound.dig(&server, question);
+        answer.is("NOERROR", "qr ra");
+        // The case of the labels that a DNAME leaves as they are is the question's.
+        let found: Vec<_> = answer.data().iter().map(|data| data.to_lowercase()).collect();
+        assert_eq!(found, wanted, "{question}");
+    }
+    for (question, status) in [
+        ("some.any.pool.example A", "NOERROR"),
+        ("x.some.any.pool.example A", "NXDOMAIN"),
+        ("q.y.old.pool.example A", "NXDOMAIN"),
+    ] {
+        let nothing = unbound.dig(&server, question);
+        nothing.is(status, "qr ra");
+        assert!(
+            nothing.answer.iter().all(|record| record.rtype == "DNAME" || record.rtype == "CNAME"),
+            "{question}"
+        );
+    }
+    unbound.is_content();
+}
