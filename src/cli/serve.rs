@@ -98,7 +98,8 @@ fn registrar(
         }
         let from_file = zone.records.soa.serial;
         let serial = stored(&apex).map_or(from_file, |serial| later(serial, from_file));
-        info!(zone = name_text(&apex), serial, pools = zone.settings.pools.len(), "zone");
+        let (pools, records) = (zone.settings.pools.len(), zone.records.records.len());
+        info!(zone = name_text(&apex), serial, pools, records, "zone");
         zones.push(ZoneInput { settings: zone.settings, records: zone.records, grants: zone.grants, serial });
     }
     let config::Limits { members, pools, records, .. } = config.limits;
