@@ -116,6 +116,7 @@ impl Draft {
         }
         publisher.enlist_made(&past.pools, past.publisher, rotors, now_ms)?;
         publisher.publish_all(past.publisher, roll, rotors, now_ms)?;
+        publisher.zone().index.open();
         Ok((publisher, overtaken))
     }
 }

@@ -1,6 +1,7 @@
 //! From a name to its cell.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashTable;
@@ -24,6 +25,10 @@ struct Entry {
 /// The names of one zone, each with its cell. Readers probe with a hash that they computed while reading the question.
 pub struct Index {
     shards: Box<[ArcSwap<HashTable<Entry>>]>,
+    /// What a shard holds that has nothing.
+    empty: Arc<HashTable<Entry>>,
+    /// Whether anybody may be reading. Before that, a name is added where it belongs and nothing is copied.
+    is_read: AtomicBool,
     hasher: NameHasher,
 }
 
@@ -31,7 +36,13 @@ impl Index {
     /// An empty index: 8 KB, for all its tables are one until they have something.
     pub fn new(hasher: NameHasher) -> Self {
         let empty = Arc::new(HashTable::new());
-        Index { shards: (0..SHARDS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(), hasher }
+        let shards = (0..SHARDS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect();
+        Index { shards, empty, is_read: AtomicBool::new(false), hasher }
+    }
+
+    /// Lets others read it: from now on a shard that changes is copied, and they see it whole, as it was or as it is.
+    pub fn open(&self) {
+        self.is_read.store(true, Ordering::Relaxed);
     }
 
     fn shard(&self, hash: u64) -> Option<&ArcSwap<HashTable<Entry>>> {
@@ -65,7 +76,7 @@ impl Index {
         Ok(key.suffix(0).map_or(0, |(_, hash)| hash))
     }
 
-    /// Adds names, or gives known names another cell. Each shard that is touched is copied once.
+    /// Adds names, or gives known names another cell. Each shard that is touched is copied once, if anybody may be reading.
     pub fn insert(&self, names: impl IntoIterator<Item = (Arc<[u8]>, Arc<Cell>)>) -> Result<(), WireError> {
         let mut entries = Vec::new();
         for (name, cell) in names {
@@ -98,7 +109,10 @@ impl Index {
         entries.sort_by_key(shard);
         for group in entries.chunk_by(|one, other| shard(one) == shard(other)) {
             let Some(place) = group.first().and_then(|entry| self.shard(entry.hash)) else { continue };
-            let mut table = HashTable::clone(&place.load());
+            let mut table = match self.is_read.load(Ordering::Relaxed) {
+                true => HashTable::clone(&place.load()),
+                false => Arc::unwrap_or_clone(place.swap(Arc::clone(&self.empty))),
+            };
             group.iter().for_each(|entry| edit(&mut table, entry));
             place.store(Arc::new(table));
         }
@@ -128,6 +142,9 @@ mod tests {
             index.find(wire, hash).is_some()
         };
         assert!((0..5_000).all(found) && !found(5_000));
+        index.open();
+        index.insert([(name(5_000), Arc::clone(&cell))]).unwrap();
+        assert!((0..=5_000).all(found) && !found(5_001));
         index.remove((0..5_000).step_by(2).map(|n| (name(n), Arc::clone(&cell))));
         index.remove([(name(1), Arc::new(Cell::new(Node::empty())))]);
         assert!((0..5_000).all(|n| found(n) == (n % 2 == 1)));
