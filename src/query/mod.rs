@@ -24,6 +24,7 @@ mod browse;
 mod chain;
 mod chaos;
 mod find;
+mod met;
 mod opt;
 mod pool;
 mod referral;

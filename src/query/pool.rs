@@ -62,7 +62,7 @@ impl Writer<'_, '_> {
 
     /// A list's records in the policy's order, or all of them in the list's own.
     fn put_list(&mut self, view: &PoolView, list: &RecordList, of_all: bool, freshness: Freshness) -> Found {
-        if freshness != Freshness::Ended && !list.has_repeats && list.octets_len() <= self.reply.room() {
+        if freshness != Freshness::Ended && !list.has_repeats() && list.octets_len() <= self.reply.room() {
             let start = if of_all { Some(0) } else { list.ranking.whole(&mut self.scratch.chooser) };
             if let Some(start) = start {
                 return self.put_whole(view, list, start, freshness);
@@ -93,7 +93,10 @@ impl Writer<'_, '_> {
         let at = self.reply.len();
         let (leases, now_ms) = (self.leases, self.now_ms);
         let (mut first_end_ms, mut records, mut is_full) = (u64::MAX, 0_usize, false);
-        let (reply, places) = (&mut self.reply, &mut self.scratch.places);
+        let (reply, places, met) = (&mut self.reply, &mut self.scratch.places, &mut self.scratch.met);
+        if list.has_repeats() {
+            met.clear();
+        }
         let mut take = |member: usize| {
             // Whatever the others have is in the answer already.
             if records == list.distinct {
@@ -110,9 +113,7 @@ impl Writer<'_, '_> {
                 }
                 first_end_ms = first_end_ms.min(ends_ms);
                 let record = list.record(place);
-                if list.has_repeats
-                    && reply.written_from(at).chunks_exact(record.len().max(1)).any(|other| other == record)
-                {
+                if list.has_repeats() && !met.insert(list.first_like(place)) {
                     is_taken = true;
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use super::additional::TARGETS_MAX;
 use super::chain::SEEN_MAX;
+use super::met::Met;
 use crate::policy::Chooser;
 use crate::wire::NameKey;
 
@@ -22,6 +23,8 @@ pub struct Scratch {
     pub(super) targets: Vec<u64>,
     /// Which of a pool's records stand in the answer, in order: their members' addresses follow in Additional.
     pub(super) places: Vec<u32>,
+    /// Which of a pool's records stand in the answer, where members share some.
+    pub(super) met: Met,
     /// What is being said of a member.
     pub(super) text: Vec<u8>,
 }
@@ -36,6 +39,7 @@ impl Scratch {
             target: Some(Box::default()),
             targets: Vec::with_capacity(TARGETS_MAX),
             places: Vec::with_capacity(PLACES_MAX),
+            met: Met::new(),
             text: Vec::new(),
         }
     }

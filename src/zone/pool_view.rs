@@ -1,6 +1,6 @@
 //! A pool as answers see it: its members' records, encoded once, with the leases that they hang on.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,9 +42,9 @@ pub struct RecordList {
     each: u32,
     /// One a record.
     pub holds: Box<[Hold]>,
-    /// Whether two members have the same record: an RRset has it once (RFC 2181 section 5), so these lists are never copied
-    /// whole.
-    pub has_repeats: bool,
+    /// For each record, the place of the first that is the same; empty if none is like another. Members may share one, and an
+    /// RRset has it once (RFC 2181 section 5).
+    firsts: Box<[u32]>,
     /// How many records differ from all others.
     pub distinct: usize,
     /// Where each member's records end among all; empty when each member has one.
@@ -89,6 +89,16 @@ impl RecordList {
     /// Octets of all records.
     pub fn octets_len(&self) -> usize {
         self.octets.len()
+    }
+
+    /// Whether two members have the same record, so that the list must not be copied whole.
+    pub fn has_repeats(&self) -> bool {
+        !self.firsts.is_empty()
+    }
+
+    /// The place of the first record that is the same as the one at a place.
+    pub fn first_like(&self, place: usize) -> u32 {
+        self.firsts.get(place).copied().unwrap_or(place as u32)
     }
 
     /// How many records.
@@ -458,14 +468,18 @@ impl ListBuilder {
     }
 
     fn finish(mut self, policy: Policy, shown: Shown, rotor: RotorId) -> RecordList {
-        let mut seen =
-            HashSet::with_capacity_and_hasher(self.holds.len(), foldhash::fast::RandomState::default());
+        let hasher = foldhash::fast::RandomState::default();
+        let mut seen = HashMap::with_capacity_and_hasher(self.holds.len(), hasher);
         let mut start = 0;
-        for &end in &self.ends {
-            seen.insert(self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize));
-        }
+        let firsts = self.ends.iter().zip(0..).map(|(&end, place)| {
+            let record = self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize);
+            *seen.entry(record).or_insert(place)
+        });
+        let mut firsts: Vec<u32> = firsts.collect();
         let distinct = seen.len();
-        let has_repeats = distinct < self.holds.len();
+        if distinct == self.holds.len() {
+            firsts = Vec::new();
+        }
         let each = self.ends.first().copied().unwrap_or(0);
         if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
             self.ends.clear();
@@ -479,7 +493,7 @@ impl ListBuilder {
             ends: self.ends.into(),
             each,
             holds: self.holds.into(),
-            has_repeats,
+            firsts: firsts.into(),
             distinct,
             groups: self.groups.into(),
             ranking: Ranking::new(policy, shown, rotor, &self.weights),
