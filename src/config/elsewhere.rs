@@ -3,24 +3,25 @@
 use std::collections::HashMap;
 
 use super::ConfigError;
-use crate::wire::{Name, Rtype, lower, name_text};
+use crate::wire::{Name, Rtype, name_text};
+use crate::zone::ZoneSettings;
 use crate::zone::file::{StaticRecord, ZoneRecords};
-use crate::zone::{ZoneSettings, is_below};
 
 /// Refuses the first record that leads elsewhere where it may not.
 pub(super) fn check(records: &ZoneRecords, settings: &ZoneSettings) -> Result<(), ConfigError> {
     let apex = &settings.apex;
-    let pools: Vec<_> = settings.pools.iter().map(|(pool, _)| (pool, lower(pool.as_slice()))).collect();
+    // A pool by every name above it and its own, so that many pools and many delegations are not tried each on each.
+    let pools = settings.pools.iter().map(|(pool, _)| pool);
+    let pools: HashMap<Name, &Name> =
+        pools.flat_map(|pool| pool.iter_suffixes().map(move |above| (above, pool))).collect();
     let mut known: HashMap<&Name, &StaticRecord> = HashMap::new();
     let leads = |record: &&StaticRecord| match record.rtype {
         Rtype::NS => record.owner != *apex,
         rtype => rtype == Rtype::DNAME,
     };
     for record in records.records.iter().filter(leads) {
-        let owner = lower(record.owner.as_slice());
-        let pool = pools.iter().find(|(_, pool)| is_below(pool, &owner));
         let before = *known.entry(&record.owner).or_insert(record);
-        let reason = if let Some((pool, _)) = pool {
+        let reason = if let Some(pool) = pools.get(&record.owner) {
             format!("the pool {} would be out of reach; remove one of them", name_text(pool.as_slice()))
         } else if settings.create_pools && record.owner == *apex {
             "registrations make pools there (`create_pools`); remove one of them".to_owned()

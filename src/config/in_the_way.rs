@@ -54,6 +54,7 @@ fn conflict(record: &StaticRecord, pool: &Name) -> Option<&'static str> {
         (labels, _) if labels.contains(&&b"*"[..]) => Some("a wildcard would stand for its members"),
         (_, Rtype::CNAME | Rtype::DNAME | Rtype::NS) => Some("nothing at or below a pool may lead elsewhere"),
         ([], Rtype::A | Rtype::AAAA) => Some("its addresses are its members'"),
+        ([], Rtype::SVCB | Rtype::HTTPS) => Some("how to speak to it is its members' to say"),
         ([service, protocol, rest @ ..], Rtype::SRV)
             if service.starts_with(b"_") && protocol.starts_with(b"_") =>
         {

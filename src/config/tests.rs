@@ -346,6 +346,7 @@ fn static_records_must_leave_pools_alone() {
     for (record, reason) in [
         ("Web A 10.0.0.1", "its addresses are its members'"),
         ("web AAAA ::1", "its addresses are its members'"),
+        ("web HTTPS 1 . alpn=h2", "how to speak to it is its members' to say"),
         ("web CNAME ns", "nothing at or below a pool may lead elsewhere"),
         ("a.b.web CNAME ns", "nothing at or below a pool"),
         ("all.web TXT a", "`all` below it lists its members"),

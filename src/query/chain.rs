@@ -100,9 +100,13 @@ impl Writer<'_, '_> {
         found
     }
 
-    /// What a wildcard below a listing's name has for a name that is no instance; below a pool there is none.
+    /// What a wildcard below a listing's name has for a name that is no instance, nor below one (RFC 4592 section 3.3.1: an
+    /// instance is closer, and has no wildcard); below a pool there is none.
     fn put_beside_instances(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
-        let is_listing = matches!(node.role, Role::Listing(_) | Role::BelowListing(_));
+        let is_listing = match &node.role {
+            Role::Listing(listing) => !listing.has_above(name),
+            role => matches!(role, Role::BelowListing(_)),
+        };
         match find_wildcard(zone, name).filter(|_| is_listing) {
             Some(wildcard) => self.put_ordinary(&wildcard, qtype).unwrap_or(Found::NoData),
             None => Found::NoName,

@@ -16,8 +16,7 @@ impl<'a> ReplyOpt<'a> {
     pub fn of(context: &Context<'a>, question: &Question, message: &[u8]) -> Option<Self> {
         let edns = question.edns.as_ref()?;
         let cookie = cookie(context, question, message).map(|(terms, cookie)| terms.answer(&cookie));
-        // Options of another version are not ours to read.
-        let nsid = (edns.wants_nsid && edns.version == 0).then(|| context.zones.identity().nsid.as_deref());
+        let nsid = edns.wants_nsid.then(|| context.zones.identity().nsid.as_deref());
         let (keepalive, nsid) = (context.keepalive, nsid.flatten().map(str::as_bytes));
         Some(ReplyOpt { dnssec_ok: edns.dnssec_ok, cookie, keepalive, nsid })
     }

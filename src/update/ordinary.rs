@@ -174,6 +174,8 @@ impl NameDraft {
                     None => Some(Term { lease_ms: None, heard_run: 0, ends_ms: PERMANENT_MS }),
                 };
                 let rdata: Box<[u8]> = restored.unwrap_or_else(|| rdata.into());
+                // Though it be the file's too: without the file's records nothing else would say it.
+                set.has_own_ttl |= term.is_some();
                 set.records.push(Record { rdata: rdata.clone(), term });
                 rdata
             }

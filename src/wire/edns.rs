@@ -33,7 +33,7 @@ pub struct Edns {
     pub version: u8,
     /// The DO bit.
     pub dnssec_ok: bool,
-    /// Where the options lie in the message. They are checked to be whole.
+    /// Where the options lie in the message. They are checked to be whole; those of another version are not ours to read.
     options: Range<usize>,
     /// Whether the client asks which server this is (RFC 5001).
     pub wants_nsid: bool,
@@ -60,6 +60,11 @@ impl Edns {
             cookie: None,
             wants_keepalive: false,
         };
+        if version != 0 {
+            // What its rdata means nobody has said; whoever sends it is to hear of the version (RFC 6891 section 6.1.3).
+            edns.options.end = edns.options.start;
+            return Ok(edns);
+        }
         let mut at = edns.options.start;
         while at < edns.options.end {
             let len = u16_at(message, at + 2).ok_or(WireError::BadOpt)?;
@@ -109,9 +114,9 @@ impl Edns {
     }
 
     /// The COOKIE option, if the client sent one. A client cookie of any length but 8 octets, or a server cookie of any but
-    /// 8 to 32, is an error (RFC 7873 section 5.2.2). Options of another EDNS version are not ours to read.
+    /// 8 to 32, is an error (RFC 7873 section 5.2.2).
     pub fn cookie<'m>(&self, message: &'m [u8]) -> Result<Option<CookieOption<'m>>, WireError> {
-        let Some(place) = self.cookie.clone().filter(|_| self.version == 0) else { return Ok(None) };
+        let Some(place) = self.cookie.clone() else { return Ok(None) };
         let data = message.get(place).ok_or(WireError::BadOpt)?;
         let (client, server) = data.split_first_chunk().ok_or(WireError::BadOpt)?;
         match server.len() {
@@ -314,15 +319,23 @@ mod tests {
     }
 
     #[test]
-    fn of_several_cookies_the_first_counts_and_another_version_has_none() {
+    fn of_several_cookies_the_first_counts() {
         for (first, second, is_good) in [(8, 7, true), (7, 8, false)] {
             let message =
                 opt(&[&[0, 2, 0, 4, 0, 0, 0, 30], &cookie_of(first)[..], &cookie_of(second)].concat());
             assert_eq!(edns(&message).unwrap().cookie(&message).is_ok(), is_good);
         }
-        let mut message = opt(&cookie_of(7));
-        message[6] = 1;
-        assert_eq!(edns(&message).unwrap().cookie(&message), Ok(None));
+    }
+
+    #[test]
+    fn of_another_version_the_version_is_all_that_is_read() {
+        for options in [&cookie_of(8)[..], &cookie_of(7), &[0, 3, 0, 0, 0, 11, 0, 0], &[0xFF]] {
+            let mut message = opt(options);
+            message[6] = 1;
+            let edns = edns(&message).unwrap();
+            assert_eq!((edns.version, edns.cookie(&message)), (1, Ok(None)));
+            assert!(!edns.has_cookie() && !edns.wants_nsid && !edns.wants_keepalive);
+        }
     }
 
     #[test]

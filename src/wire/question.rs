@@ -93,10 +93,9 @@ impl Question {
         self.edns.as_ref().is_some_and(Edns::has_cookie)
     }
 
-    /// Whether the client asks how long its connection may be idle (RFC 7828). An option of another EDNS version is not ours
-    /// to read.
+    /// Whether the client asks how long its connection may be idle (RFC 7828).
     pub fn wants_keepalive(&self) -> bool {
-        self.edns.as_ref().is_some_and(|edns| edns.wants_keepalive && edns.version == 0)
+        self.edns.as_ref().is_some_and(|edns| edns.wants_keepalive)
     }
 
     fn read_sections(&mut self, message: &[u8], hasher: &NameHasher) -> Result<Reading, WireError> {

@@ -27,6 +27,7 @@ mod prefixes;
 mod rdata;
 mod reader;
 mod rules;
+mod svcb;
 mod warning;
 mod words;
 

@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 
 use super::{Cell, Freshness, PoolView, Role};
 use crate::membership::LeaseTable;
+use crate::wire::NameKey;
 
 /// Entries of a leaf, at most: copied when one comes or goes.
 const LEAF_MAX: usize = 64;
@@ -153,6 +154,13 @@ impl Listing {
             Role::Pool(view) => Some(see(view, service)),
             _ => None,
         })?
+    }
+
+    /// Whether a name lies below an instance, or is one.
+    pub fn has_above(&self, name: &NameKey) -> bool {
+        let Some(skip) = name.labels().checked_sub(self.labels + 1) else { return false };
+        let label = name.prefix(skip + 1).get(name.prefix(skip).len()..).unwrap_or_default();
+        self.instance(label, |_, _| ()).is_some()
     }
 
     /// The leaf in which these labels are, if they are listed.

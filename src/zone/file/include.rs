@@ -45,7 +45,10 @@ impl Files {
         let text = fs::read(path)?;
         let real = path.canonicalize()?;
         let parent = |path: &Path| path.parent().map(PathBuf::from).unwrap_or_default();
-        let root = Some((parent(path), parent(&real)));
+        let (named, root) = (parent(path), parent(&real));
+        // Of a zone file that is a link to another directory, the files that it includes are there.
+        let is_there = Path::new(".").join(&named).canonicalize().is_ok_and(|named| named == root);
+        let root = Some((if is_there { named } else { root.clone() }, root));
         Ok((Files { root, open: vec![real], includes: 0, octets: len }, text))
     }
 

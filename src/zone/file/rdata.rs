@@ -9,7 +9,7 @@ use domain::rdata::ZoneRecordData;
 use domain::rdata::dnssec::RtypeBitmap;
 
 use super::fields::Fields;
-use super::{ZoneFault, location, prefixes, words};
+use super::{ZoneFault, location, prefixes, svcb, words};
 use crate::wire::{Class, Field, RawRecord, Rtype, Shape, expand_rdata, is_tag, shape};
 
 /// The words for types of certificates (RFC 4398 section 2.1), by number from 1.
@@ -32,6 +32,8 @@ pub(super) fn read(
         shape.fields.iter().try_for_each(|&field| read_field(field, fields, composed))?;
     } else if rtype == Rtype::SOA {
         read_soa(fields, composed)?;
+    } else if matches!(rtype, Rtype::SVCB | Rtype::HTTPS) {
+        svcb::read(fields, composed)?;
     } else if form(rtype).is_empty() {
         return Err(ZoneFault::NoForm { rtype });
     } else {
@@ -47,9 +49,10 @@ pub(super) fn read(
     // Whatever the form that it was written in, it has to be what a message may hold.
     let raw = RawRecord { start: 0, rtype, class: Class::IN, ttl: 0, rdata: 0..composed.len() };
     match expand_rdata(composed, &raw) {
-        Ok(rdata) if u16::try_from(rdata.len()).is_ok() => Ok(rdata.into()),
-        Ok(_) => Err(ZoneFault::LongRdata),
-        Err(_) => Err(ZoneFault::Malformed),
+        Ok(rdata) if u16::try_from(rdata.len()).is_err() => Err(ZoneFault::LongRdata),
+        // Names are written out: a pointer has nothing to point to (RFC 3597 section 5).
+        Ok(rdata) if rdata == *composed => Ok(rdata.into()),
+        _ => Err(ZoneFault::Malformed),
     }
 }
 

@@ -153,7 +153,11 @@ fn a_zone_file_may_be_a_link() {
     let site = Site::of("", &[("sub/z", &format!("{HEAD}$INCLUDE one\n")), ("sub/one", "a A 10.0.0.1\n")]);
     fs::remove_file(site.dir.path().join("zones/z")).unwrap();
     symlink("sub/z", site.dir.path().join("zones/z")).unwrap();
-    assert_eq!(site.read().unwrap().records.len(), 3);
+    let zone = site.read().unwrap();
+    assert_eq!(zone.records.len(), 3);
+    // What it includes is told where it can be read again.
+    let one = zone.files.get(1).unwrap();
+    assert_eq!(fs::read_to_string(one).unwrap(), "a A 10.0.0.1\n", "{}", one.display());
 }
 
 #[test]
