@@ -30,14 +30,14 @@ impl Served {
 
     fn watch(&mut self) {
         let directory = self.reader.zones_dir();
-        self.watch = match Watch::new(directory, self.moved.clone()) {
-            Ok(watch) => Some(watch),
+        match Watch::new(directory, self.moved.clone()) {
+            Ok(watch) => self.watch = Some(watch),
+            // The last one, if there is one, is kept: it tells if its directory is put back.
             Err(error) => {
                 let zones = directory.display();
                 warn!(%error, %zones, "the zones directory is not watched: send SIGHUP after a change");
-                None
             }
-        };
+        }
     }
 
     /// Makes what was read ready to be served.
@@ -57,7 +57,10 @@ impl Files for Served {
     fn read(&mut self, asked: Asked) -> Read {
         if asked == Asked::Explicitly {
             info!("reading the configuration again");
-            // The directory may be another one by this name.
+        }
+        // The directory may be another one by this name.
+        let is_another = |watch: &Watch| !watch.is_of(self.reader.zones_dir());
+        if asked == Asked::Explicitly || self.watch.as_ref().is_some_and(is_another) {
             self.watch();
         }
         let reread = match self.reader.read_again(asked) {

@@ -4,7 +4,7 @@
 //! each other, and nothing else does for a zone. What has changed is told by the files' stamps, so that an event costs two
 //! `stat` calls a zone and not its reading.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -77,13 +77,14 @@ struct Known {
 /// By which a changed file is told from an unchanged one: none if it could not be looked at.
 type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 
-/// A file's device, inode, size and time of change in nanoseconds. A file that is replaced has another inode, one that is
-/// written another time.
+/// A file's device, inode, size and time of change in nanoseconds. A file that is replaced has another inode, or one that was
+/// free again, and one that is written another time: not the time of modification, which copying programs set back, and
+/// which stays when a file becomes readable.
 type Stamp = (u64, u64, u64, i128);
 
 fn stamp(path: &Path) -> Option<Stamp> {
     let data = std::fs::metadata(path).ok()?;
-    let changed_ns = i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec());
+    let changed_ns = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
     Some((data.dev(), data.ino(), data.size(), changed_ns))
 }
 
@@ -92,9 +93,11 @@ fn stamps<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Stamps {
 }
 
 /// The stamps of what a zone file includes; `files` are all that the zone was read from. Those are known only when it has
-/// been read: a change in between is seen at the next one.
-fn included(files: &[PathBuf]) -> Stamps {
-    stamps(files.iter().skip(1))
+/// been read: of one that was included before, the stamp `before` the reading counts, for it may have been written since.
+fn included(files: &[PathBuf], before: &Stamps) -> Stamps {
+    let before: HashMap<&PathBuf, Option<Stamp>> = before.iter().map(|(path, held)| (path, *held)).collect();
+    let held = |path: &PathBuf| before.get(path).copied().unwrap_or_else(|| stamp(path));
+    files.iter().skip(1).map(|path| (path.clone(), held(path))).collect()
 }
 
 fn is_current(stamps: &Stamps) -> bool {
@@ -152,7 +155,7 @@ impl Reader {
             files.extend(found.files().cloned());
             let (mut stamps, mut read) = (stamps(found.files()), Vec::new());
             let zone = load_zone(&apex, &found, &keys, &served, &mut warnings, &mut read, progress)?;
-            stamps.extend(included(&read));
+            stamps.extend(included(&read, &Stamps::new()));
             files.extend(read.into_iter().skip(1));
             zones.push(zone);
             known.insert(apex, Known { found, stamps, is_served: true, told: None });
@@ -229,10 +232,11 @@ impl Reader {
                 continue;
             }
             let keys = Keys { ring: &self.keyring, file: self.config_file.as_deref() };
+            let before = stamps(known.stamps.iter().map(|(path, _)| path));
             known.stamps = stamps(found.files());
             let (mut warnings, mut files) = (Vec::new(), Vec::new());
             let read = load_zone(&apex, &found, &keys, &served, &mut warnings, &mut files, &mut |_| ());
-            known.stamps.extend(included(&files));
+            known.stamps.extend(included(&files, &before));
             known.found = found;
             match read {
                 Ok(zone) => {

@@ -2,6 +2,7 @@
 //! ([`Reader::read_again`](super::Reader::read_again)), so an event that is lost, doubled or about a file that no longer is
 //! there costs nothing.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crossbeam_channel::Sender;
@@ -11,6 +12,12 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 /// A watched directory, until it is dropped.
 pub struct Watch {
     _watcher: RecommendedWatcher,
+    directory: Option<(u64, u64)>,
+}
+
+/// A directory's device and inode: another one by its name has others.
+fn identity(directory: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(directory).ok().map(|data| (data.dev(), data.ino()))
 }
 
 /// Why a directory is not watched.
@@ -28,8 +35,15 @@ impl Watch {
                 _ = moved.try_send(());
             }
         })?;
+        // Before it is watched: if it is replaced in between, the next look finds another.
+        let identity = identity(directory);
         watcher.watch(directory, RecursiveMode::Recursive)?;
-        Ok(Watch { _watcher: watcher })
+        Ok(Watch { _watcher: watcher, directory: identity })
+    }
+
+    /// Whether this is the directory that is watched, and not another one that has its name by now.
+    pub fn is_of(&self, directory: &Path) -> bool {
+        self.directory == identity(directory)
     }
 }
 
@@ -88,6 +102,19 @@ mod tests {
         assert!(!may_change_files(&EventKind::Access(AccessKind::Read)));
         assert!(!may_change_files(&EventKind::Access(AccessKind::Close(AccessMode::Read))));
         assert!(may_change_files(&EventKind::Access(AccessKind::Close(AccessMode::Write))));
+    }
+
+    #[test]
+    fn a_directory_that_is_replaced_is_another_and_its_going_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("zones")).unwrap();
+        std::fs::create_dir(path("next")).unwrap();
+        let (watch, moves) = watched(&path("zones"));
+        assert!(watch.is_of(&path("zones")));
+        std::fs::rename(path("zones"), path("last")).unwrap();
+        std::fs::rename(path("next"), path("zones")).unwrap();
+        assert!(has_moved(&moves) && !watch.is_of(&path("zones")) && watch.is_of(&path("last")));
     }
 
     #[test]

@@ -403,7 +403,8 @@ impl Observer {
             warn!(
                 pool = name_text(pool),
                 members,
-                "no zone has this pool any more: its members are not answered, until a reload brings it back"
+                "the zone has no such pool any more, or a record of its file stands where it was: its members are not answered \
+                 until a reload brings it back"
             );
         }
         for change in &reloaded.changes {

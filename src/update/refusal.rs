@@ -127,7 +127,7 @@ pub enum Refusal {
     /// A record where a pool has its members', services' and its own, or that would lead elsewhere from there.
     #[error(
         "{} {rtype} stands in the way of pool {}: its addresses, services and bindings are its members', `all` \
-         and `_status` are its own, and nothing there may lead elsewhere; put addresses at a member's name, one label below it, and let SRV, HTTPS and SVCB point to \
+         and `_status` are its own, and nothing there may lead elsewhere or be a wildcard; put addresses at a member's name, one label below it, and let SRV, HTTPS and SVCB point to \
          one",
         name_text(name),
         name_text(pool)

@@ -6,7 +6,7 @@ mod replay;
 mod restore;
 mod update;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -123,6 +123,9 @@ pub struct Registrar {
     moved: BTreeSet<Box<[u8]>>,
     /// Serials of zones that are not served now, by apex.
     serials_elsewhere: HashMap<Box<[u8]>, u32>,
+    /// Apexes of zones around one that came or went while their own files were not good: they take up what moved then with
+    /// their next reload, whatever it brings.
+    late: HashSet<Box<[u8]>>,
     published: Arc<ZoneSet>,
     roll: Roll,
     rotors: RotorIds,
@@ -162,6 +165,7 @@ impl Registrar {
             elsewhere: dynamics,
             moved: BTreeSet::new(),
             serials_elsewhere: serials,
+            late: HashSet::new(),
             published,
             roll,
             rotors: RotorIds::default(),

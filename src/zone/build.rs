@@ -36,7 +36,8 @@ pub struct Draft {
 pub struct Past<'p> {
     /// What UPDATE has made of its names.
     pub dynamics: Dynamics,
-    /// Pools with members on the roll, of which it is the closest zone.
+    /// Pools of which it is the closest zone: with members on the roll, or made by registrations and known so far. One may
+    /// be there twice.
     pub pools: Vec<PoolHandle>,
     /// What a SOA is to say.
     pub serial: u32,

@@ -11,6 +11,7 @@ mod grants;
 mod groups;
 mod names_and_pools;
 mod random;
+mod reloads;
 mod replays;
 mod restarts;
 mod serials_and_apex;

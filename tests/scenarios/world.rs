@@ -295,6 +295,19 @@ impl World {
         self.serve(zones, unloaded)
     }
 
+    /// Has the server serve the zone below as well, while the zone itself cannot be read.
+    pub fn add_nested_zone_alone(&mut self) -> Reloaded {
+        self.setup.has_nested_zone = true;
+        let nested = zones(&self.setup, &[]).split_off(1);
+        self.serve(nested, Vec::new())
+    }
+
+    /// Has it serve that zone no more, while the zone itself cannot be read.
+    pub fn drop_nested_zone_alone(&mut self) -> Reloaded {
+        self.setup.has_nested_zone = false;
+        self.serve(Vec::new(), vec![apex(NESTED_ZONE)])
+    }
+
     /// Has the server serve nothing.
     pub fn unload(&mut self) -> Reloaded {
         self.serve(Vec::new(), vec![apex(ZONE)])

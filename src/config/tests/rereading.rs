@@ -89,6 +89,23 @@ fn what_has_changed_is_read_and_nothing_else() {
     assert_eq!(site.moved(), ["b.example"], "a file that was not there");
 }
 
+/// As programs copy that keep times, into a file of the same size.
+#[test]
+fn a_file_that_is_written_and_has_its_old_time_set_again_has_changed() {
+    let mut site = two_zones();
+    let file = site.dir.path().join("zones/a.example.zone");
+    let modified = || std::fs::metadata(&file).unwrap().modified().unwrap();
+    site.write("zones/a.example.zone", &zone_with("www A 192.0.2.2"));
+    let before = modified();
+    assert_eq!(site.moved(), ["a.example"]);
+    // The kernel's clock for files ticks every few milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    site.write("zones/a.example.zone", &zone_with("www A 192.0.2.3"));
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(before).unwrap();
+    assert_eq!(modified(), before);
+    assert_eq!(site.moved(), ["a.example"]);
+}
+
 #[test]
 fn a_bad_file_is_told_once_and_again_when_somebody_asks() {
     let mut site = two_zones();

@@ -44,11 +44,14 @@ impl Registrar {
         let mut reshaped = std::mem::take(&mut self.undone);
         let mut visible = BTreeSet::new();
         for change in changes {
-            visible.extend(change.is_visible().then(|| self.zone_of(change.zone_name())).flatten());
+            let mut is_visible = change.is_visible();
             if let Change::Member(change) = change {
                 self.roll.move_lease(change);
-                reshaped.extend(change.reshapes().then(|| Arc::clone(&change.pool)));
+                let is_back = self.is_claimed(&change.pool);
+                is_visible |= is_back;
+                reshaped.extend((is_back || change.reshapes()).then(|| Arc::clone(&change.pool)));
             }
+            visible.extend(is_visible.then(|| self.zone_of(change.zone_name())).flatten());
         }
         // First the serial, for a SOA that came by UPDATE may set it later still.
         for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
@@ -69,6 +72,12 @@ impl Registrar {
             }
         }
         Ok(())
+    }
+
+    /// Whether a pool is yet to be published: of its first member, or of one who waited while no zone could have it.
+    fn is_claimed(&self, pool: &PoolHandle) -> bool {
+        let zone = self.zone_of(pool).and_then(|at| self.zones.get(at));
+        zone.is_some_and(|(publisher, _)| publisher.pool(pool).is_some() && !publisher.is_published(pool))
     }
 
     pub(super) fn publish_pool(&mut self, pool: &PoolHandle, now_ms: u64) -> Result<(), WireError> {

@@ -5,7 +5,7 @@
 //! zone, ordinary records are kept aside and members stay on the roll, unseen, until their leases are over: the next reload
 //! may bring their zone back.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Registrar;
@@ -14,7 +14,7 @@ use crate::membership::PoolHandle;
 use crate::security::{Grants, Keyring};
 use crate::update::zones::closest;
 use crate::wire::WireError;
-use crate::zone::{Draft, Dynamics, Past, Publisher, ZoneSet, later, next_serial};
+use crate::zone::{Draft, Dynamics, Past, Publisher, ZoneSet, later, next_serial, parent};
 
 /// What a reload brings.
 #[derive(Default)]
@@ -46,12 +46,14 @@ impl Registrar {
     /// not yet published. If a zone cannot be published, nothing has changed.
     pub fn reload(&mut self, reload: Reload, now_ms: u64) -> Result<Reloaded, WireError> {
         let Reload { zones, unloaded, keyring } = reload;
-        // When zones come or go, names change hands between those that lie around each other.
-        let is_new = |(draft, _): &(Draft, _)| self.zones.at(draft.apex()).is_none();
-        let is_moving = !unloaded.is_empty() || zones.iter().any(is_new);
+        // When zones come or go, names change hands between them and those that lie around them.
+        let new = zones.iter().map(|(draft, _)| draft.apex()).filter(|apex| self.zones.at(apex).is_none());
+        let moving = unloaded.iter().map(|apex| &**apex).chain(new);
+        let around: HashSet<Box<[u8]>> = moving.flat_map(above).map(Box::from).collect();
+        let is_late = |apex: &[u8]| around.contains(apex) || self.late.contains(apex);
         let (zones, same): (Vec<_>, Vec<_>) =
-            zones.into_iter().partition(|(draft, _)| is_moving || self.differs(draft));
-        let mut pasts = self.pasts(&zones, &unloaded);
+            zones.into_iter().partition(|(draft, _)| is_late(draft.apex()) || self.differs(draft));
+        let (mut pasts, lost) = self.pasts(&zones, &unloaded, &around);
         let (mut opened, mut changes) = (Vec::new(), Vec::new());
         let mut serials: Vec<(Box<[u8]>, u32)> = Vec::new();
         for (draft, grants) in zones {
@@ -73,6 +75,12 @@ impl Registrar {
                 *held = grants;
             }
         }
+        self.late.extend(around.into_iter().filter(|apex| self.zones.at(apex).is_some()));
+        for (apex, name) in lost {
+            if let Some((publisher, _)) = self.zones.at(&apex).and_then(|at| self.zones.get_mut(at)) {
+                publisher.leave(&name);
+            }
+        }
         let retired = self.replace(opened, &unloaded);
         self.keyring = keyring.unwrap_or_else(|| std::mem::take(&mut self.keyring));
         self.moved.extend(serials.iter().map(|(apex, _)| apex.clone()));
@@ -88,12 +96,14 @@ impl Registrar {
     }
 
     /// What the zones that are opened go on from, by apex: what there is of names and pools in those that they replace, in
-    /// those that are unloaded, and elsewhere. What belongs to none of them is under [`NOWHERE`].
+    /// those that are unloaded, and elsewhere. What belongs to none of them is under [`NOWHERE`]. Of the zones `around` those
+    /// that come, one may stay because its file is not good: the names that it loses come with its apex.
     fn pasts(
         &self,
         zones: &[(Draft, Grants)],
         unloaded: &[Box<[u8]>],
-    ) -> HashMap<Box<[u8]>, (Dynamics, Vec<PoolHandle>)> {
+        around: &HashSet<Box<[u8]>>,
+    ) -> (Pasts, Lost) {
         let opened: BTreeSet<&[u8]> = zones.iter().map(|(draft, _)| draft.apex()).collect();
         let gone: BTreeSet<&[u8]> = unloaded.iter().map(|apex| &**apex).collect();
         // The apex of the zone that a name is to be in: one that is opened, or one that stays as it is.
@@ -103,17 +113,30 @@ impl Registrar {
             let home = closest(name, is_apex).filter(|home| opened.contains(home.as_slice()));
             home.map_or(Box::from(NOWHERE), Vec::into_boxed_slice)
         };
-        let mut pasts: HashMap<Box<[u8]>, (Dynamics, Vec<PoolHandle>)> = HashMap::new();
+        let mut pasts = Pasts::new();
+        let mut lost = Lost::new();
+        let stay = around.iter().filter(|apex| !opened.contains(&***apex) && !gone.contains(&***apex));
+        for (publisher, _) in stay.filter_map(|apex| self.zones.of_apex(apex)) {
+            for (name, dynamic) in publisher.dynamics() {
+                let home = home(&name);
+                if *home != *NOWHERE {
+                    lost.push((publisher.zone().apex().into(), Arc::clone(&name)));
+                    pasts.entry(home).or_default().0.push((name, dynamic));
+                }
+            }
+        }
         let left = opened.iter().copied().chain(unloaded.iter().map(|apex| &**apex));
         let left = left.filter_map(|apex| self.zones.of_apex(apex));
         let dynamics = left.flat_map(|(publisher, _)| publisher.dynamics());
         for (name, dynamic) in dynamics.chain(self.elsewhere.iter().cloned()) {
             pasts.entry(home(&name)).or_default().0.push((name, dynamic));
         }
-        for pool in self.roll.pools() {
+        let known = opened.iter().filter_map(|apex| self.zones.of_apex(apex));
+        let known = known.flat_map(|(publisher, _)| publisher.made_pools());
+        for pool in self.roll.pools().chain(known) {
             pasts.entry(home(pool)).or_default().1.push(Arc::clone(pool));
         }
-        pasts
+        (pasts, lost)
     }
 
     /// Takes zones out and puts others in. Those that were there come back.
@@ -121,13 +144,16 @@ impl Registrar {
         let mut retired = Vec::new();
         for apex in unloaded {
             let Some(publisher) = self.zones.remove(apex) else { continue };
+            self.late.remove(apex);
             publisher.retire(None, &mut self.rotors);
-            self.serials_elsewhere.insert(apex.clone(), publisher.zone().serial());
+            // Should it come back, it will be another: members and leases go meanwhile.
+            self.serials_elsewhere.insert(apex.clone(), next_serial(publisher.zone().serial()));
             retired.push(publisher);
         }
         for (publisher, grants) in opened {
             let apex: Box<[u8]> = publisher.zone().apex().into();
             self.serials_elsewhere.remove(&apex);
+            self.late.remove(&apex);
             let Some(before) = self.zones.put(publisher, grants) else { continue };
             let after = self.zones.of_apex(&apex).map(|(publisher, _)| publisher);
             before.retire(after, &mut self.rotors);
@@ -159,6 +185,19 @@ impl Registrar {
         let zones = ZoneSet::new(zones, hasher, Arc::clone(self.roll.leases()));
         self.published = Arc::new(zones.identified(identity));
     }
+}
+
+/// What the zones that are opened go on from, by apex.
+type Pasts = HashMap<Box<[u8]>, (Dynamics, Vec<PoolHandle>)>;
+
+/// Names that zones lose which stay as they are, each with its zone's apex.
+type Lost = Vec<(Box<[u8]>, Arc<[u8]>)>;
+
+/// The names above a name, the root too.
+fn above(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(parent(name)).filter(|above| !above.is_empty()), |below| {
+        Some(parent(below)).filter(|above| !above.is_empty())
+    })
 }
 
 /// Where a name is that no zone has: no apex is empty.

@@ -53,7 +53,7 @@ impl Publisher {
     }
 
     /// Notes how a name differs from the file, and when the first of its records ends.
-    fn note(&mut self, name: &Arc<[u8]>, dynamic: Option<&Arc<Dynamic>>) {
+    pub(super) fn note(&mut self, name: &Arc<[u8]>, dynamic: Option<&Arc<Dynamic>>) {
         let ends_ms = dynamic.map(|dynamic| dynamic.first_end_ms());
         self.ends.set(name, ends_ms.filter(|&ends_ms| ends_ms < PERMANENT_MS));
         match dynamic {

@@ -1,6 +1,5 @@
 //! What a zone's publisher takes over from the one before it: the pools, and of those that are as they were, their views.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Published, Publisher, RotorIds};
@@ -16,6 +15,11 @@ impl Publisher {
         each.map(|(name, dynamic)| (Arc::clone(name), Arc::clone(dynamic))).collect()
     }
 
+    /// Forgets how a name differs from the file: it lies in another zone from now on, which answers for it, and ends its leases.
+    pub fn leave(&mut self, name: &Arc<[u8]>) {
+        self.note(name, None);
+    }
+
     /// Makes the declared pools known, with the rotors and services that they had.
     pub(in crate::zone) fn enlist_declared(&mut self, before: Option<&Publisher>, rotors: &mut RotorIds) {
         for (name, settings) in self.settings.pools.clone() {
@@ -28,20 +32,22 @@ impl Publisher {
         }
     }
 
-    /// Makes the pools known that registrations made, as far as they may still be: those that were known, and those that
-    /// members wait for.
+    /// The pools that answers know and that registrations made.
+    pub fn made_pools(&self) -> impl Iterator<Item = &PoolHandle> {
+        let made = self.pools.iter().filter(|(_, known)| known.indexed && !known.declared);
+        made.map(|(pool, _)| pool)
+    }
+
+    /// Makes the pools known that registrations made, as far as they may still be.
     pub(in crate::zone) fn enlist_made(
         &mut self,
-        waiting: &[PoolHandle],
+        made: &[PoolHandle],
         before: Option<&Publisher>,
         rotors: &mut RotorIds,
         now_ms: u64,
     ) -> Result<(), WireError> {
         let settings = Arc::new(self.settings.defaults.clone());
-        let known = before.iter().flat_map(|before| before.pools.iter());
-        let known = known.filter(|(_, known)| known.indexed && !known.declared).map(|(pool, _)| pool);
-        let pools: BTreeSet<&PoolHandle> = known.chain(waiting).collect();
-        for pool in pools {
+        for pool in made {
             if self.pools.contains_key(pool) || !self.may_restore(pool, now_ms) {
                 continue;
             }
