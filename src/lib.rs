@@ -19,6 +19,9 @@
 //! what happened comes out as [`change::Change`]s. The [`store`] commits them, the zone is published from them, and only then
 //! is the message acknowledged.
 //!
+//! What an operator writes comes in beside the two: [`config`] watches the zones' files, a [`zone::Draft`] is made of each that
+//! changed, and the registrar opens it between two groups of messages in the place of the zone before.
+//!
 //! Rooms, and which way arrows run: `wire, membership <- policy, security, zone <- query, update <- server`, with [`store`]
 //! seeing changes only, [`config`] making the settings of the rooms below it, and [`cli`] on top. Time is an argument
 //! everywhere but in [`server`], so the same scenario runs on a simulated clock in a test and on sockets in production.

@@ -4,12 +4,10 @@
 use std::ops::Range;
 
 use super::find::{Place, find, find_hidden};
+use super::scratch::TARGETS_MAX;
 use super::writer::{Found, POINTER_MAX, Section, Writer};
 use crate::wire::{NameKey, Rtype, u16_at};
 use crate::zone::{FIXED_LEN, Node, Role, Zone, is_below};
-
-/// Names that one answer looks up. It is complete without their addresses, and few clients want those of more.
-pub(super) const TARGETS_MAX: usize = 64;
 
 /// Which names are looked up.
 #[derive(Clone, Copy)]

@@ -1,15 +1,11 @@
 //! The names of one answer: the question's, and those that aliases lead to (RFC 1034 section 4.3.2, RFC 6672 section 3.2).
 
 use super::find::{Place, find, find_wildcard};
+use super::scratch::{ALIASES_MAX, SEEN_MAX};
 use super::writer::{Found, POINTER_MAX, Section, Writer};
 use super::{Answered, Transport};
 use crate::wire::{FLAG_AA, FLAG_TC, NAME_MAX, NameKey, Question, Rtype};
 use crate::zone::{FIXED_LEN, Node, Role, Zone};
-
-/// Aliases followed in one answer. A longer chain is answered as far as it got, and whoever asks may ask on.
-const ALIASES_MAX: usize = 16;
-/// Names that an answer remembers: the question's, the aliases', and as many owners of DNAMEs.
-pub(super) const SEEN_MAX: usize = 1 + 2 * ALIASES_MAX;
 
 impl Writer<'_, '_> {
     /// Answers from `zone`. Returns the kind of answer and its flags.

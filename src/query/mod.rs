@@ -25,6 +25,7 @@ mod chain;
 mod chaos;
 mod find;
 mod met;
+mod node;
 mod opt;
 mod pool;
 mod referral;

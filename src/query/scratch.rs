@@ -1,11 +1,15 @@
 //! What a worker reuses from question to question.
 
-use super::additional::TARGETS_MAX;
-use super::chain::SEEN_MAX;
 use super::met::Met;
 use crate::policy::Chooser;
 use crate::wire::NameKey;
 
+/// Aliases followed in one answer. A longer chain is answered as far as it got, and whoever asks may ask on.
+pub(super) const ALIASES_MAX: usize = 16;
+/// Names that an answer remembers: the question's, the aliases', and as many owners of DNAMEs.
+pub(super) const SEEN_MAX: usize = 1 + 2 * ALIASES_MAX;
+/// Names that one answer looks up for Additional. It is complete without their addresses, and few clients want those of more.
+pub(super) const TARGETS_MAX: usize = 64;
 /// Records that a reply of 64 KB can have at most: none is under 16 octets.
 const PLACES_MAX: usize = 4096;
 

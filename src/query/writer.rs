@@ -1,13 +1,12 @@
-//! An answer being written: the name is found, its records are copied, what is missing is said with the zone's SOA.
+//! A reply being written: records are copied and counted, section by section; what is missing is said with the zone's SOA.
 
 use std::net::IpAddr;
 
-use super::additional::Addresses;
 use super::scratch::Scratch;
 use super::{Context, Transport};
 use crate::membership::LeaseTable;
 use crate::wire::{HEADER_LEN, NameKey, Reply, Rtype};
-use crate::zone::{Below, FIXED_LEN, Node, PoolView, Role, Rrset, TTL_AT, Zone, ZoneSet};
+use crate::zone::{FIXED_LEN, Rrset, TTL_AT, Zone, ZoneSet};
 
 /// The farthest octet that a compression pointer reaches (RFC 1035 section 4.1.4).
 pub(super) const POINTER_MAX: usize = 0x3FFF;
@@ -126,91 +125,6 @@ impl<'a, 'b> Writer<'a, 'b> {
         zone.map(AsRef::as_ref)
     }
 
-    /// The name itself is in the index.
-    pub fn answer_node(&mut self, zone: &Zone, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
-        let is_apex = name.labels() == zone.apex_labels();
-        if is_apex && qtype == Rtype::SOA {
-            let ttl_s = zone.soa().ttl_s;
-            return self.put_soa(zone, ttl_s);
-        }
-        // A service's name leads to its pool's node, whose own records are not the service's.
-        let is_own = !matches!(&node.role, Role::Pool(view) if view.labels != name.labels());
-        if let Role::Listing(listing) = &node.role
-            && let Some(found) = self.put_listing(node, listing, qtype)
-        {
-            return found;
-        }
-        if is_own && let Some(found) = self.put_ordinary(node, qtype) {
-            return found;
-        }
-        match &node.role {
-            Role::Plain | Role::Listing(_) => Found::NoData,
-            Role::Pool(_) => self.answer_below(node, name, qtype),
-            Role::BelowPool(_) | Role::BelowListing(_) => match self.answer_below(node, name, qtype) {
-                // It is in the index: it exists.
-                Found::NoName => Found::NoData,
-                found => found,
-            },
-        }
-    }
-
-    /// The closest name in the index is `node`'s: only a pool has names below it that the index lacks.
-    pub fn answer_below(&mut self, node: &Node, name: &NameKey, qtype: Rtype) -> Found {
-        match &node.role {
-            Role::Plain => Found::NoName,
-            Role::Pool(view) => self.answer_in_pool(view, name, qtype),
-            Role::Listing(listing) => self.put_below_listing(listing, name, qtype),
-            Role::BelowPool(cell) => match &cell.load().role {
-                Role::Pool(view) => self.answer_in_pool(view, name, qtype),
-                _ => Found::NoName,
-            },
-            Role::BelowListing(cell) => match &cell.load().role {
-                Role::Listing(listing) => self.put_below_listing(listing, name, qtype),
-                _ => Found::NoName,
-            },
-        }
-    }
-
-    fn answer_in_pool(&mut self, view: &PoolView, name: &NameKey, qtype: Rtype) -> Found {
-        let Some(skip) = name.labels().checked_sub(view.labels) else { return Found::NoName };
-        if skip == 0 {
-            return self.put_pool_addresses(view, qtype, false);
-        }
-        match view.below(name.prefix(skip)) {
-            Below::All => self.put_pool_addresses(view, qtype, true),
-            Below::Service(list, of_all) => self.put_service(view, list, qtype, of_all),
-            Below::Member(member) => self.put_member(view, member, qtype),
-            Below::Status => self.put_status(view, qtype),
-            Below::Empty => Found::NoData,
-            Below::Missing => Found::NoName,
-        }
-    }
-
-    /// Ordinary records of the type, or the alias that stands for all types. ANY gets one RRset (RFC 8482 section 4.1).
-    pub fn ordinary<'n>(&self, node: &'n Node, qtype: Rtype) -> Option<&'n Rrset> {
-        let now_ms = self.now_ms;
-        match qtype {
-            Rtype::ANY => node.rrsets.iter().find(|rrset| rrset.is_live(now_ms)),
-            _ => node.live(qtype, now_ms).or_else(|| node.live(Rtype::CNAME, now_ms)),
-        }
-    }
-
-    /// Answers with ordinary records, if there are any for the type.
-    pub fn put_ordinary(&mut self, node: &Node, qtype: Rtype) -> Option<Found> {
-        let rrset = self.ordinary(node, qtype)?;
-        let at = self.reply.len();
-        let found = self.put_rrset(rrset);
-        if found != Found::Records {
-            return Some(found);
-        }
-        if rrset.rtype == Rtype::CNAME && !matches!(qtype, Rtype::CNAME | Rtype::ANY) {
-            return Some(Found::Alias(at + FIXED_LEN));
-        }
-        // The answer is complete without them.
-        _ = self.put_additional(rrset.rtype, at..self.reply.len(), Addresses::OfTargets);
-        Some(Found::Records)
-    }
-
     /// What stands of an RRset now.
     pub fn put_rrset(&mut self, rrset: &Rrset) -> Found {
         if self.name_at > POINTER_MAX {
@@ -262,7 +176,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     }
 
     /// The SOA as it is now.
-    fn put_soa(&mut self, zone: &Zone, ttl_s: u32) -> Found {
+    pub fn put_soa(&mut self, zone: &Zone, ttl_s: u32) -> Found {
         let (soa, serial) = (zone.soa(), zone.serial().to_be_bytes());
         let names: &[u8] = &soa.names;
         let start = self.reply.len();

@@ -23,6 +23,7 @@ mod fields;
 mod generate;
 mod include;
 mod location;
+mod owners;
 mod prefixes;
 mod rdata;
 mod reader;

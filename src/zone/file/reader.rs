@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::builder::{Builder, Item, SourceFile};
+use super::builder::{Builder, SourceFile};
 use super::entries::{Entries, Entry, Fault, Word};
 use super::fields::Fields;
 use super::generate::{self, Template};
 use super::include::Files;
+use super::owners::Item;
 use super::warning::Doubt;
 use super::{Progress, Soa, ZoneFault, ZoneFileError, ZoneRecords, rdata, rules, words};
 use crate::wire::{Class, Name, Rtype, name_in_message};
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
         let result = match (text.as_slice(), rest) {
             (b"$ORIGIN", [origin]) => {
                 let name = words::name(origin, &self.origin);
-                name.map(|name| self.origin = super::warning::name(name.as_slice()))
+                name.map(|name| self.origin = super::owners::owned_name(name.as_slice()))
                     .map_err(|fault| written(origin.at, fault, WRITE_ORIGIN))
             }
             (b"$TTL", [ttl]) => match words::seconds(ttl).map(rules::check_ttl) {
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
         let (before, owner) = (self.origin.clone(), self.owner.clone());
         if let Some(word) = origin {
             match words::name(word, &self.origin) {
-                Ok(name) => self.origin = super::warning::name(name.as_slice()),
+                Ok(name) => self.origin = super::owners::owned_name(name.as_slice()),
                 Err(fault) => {
                     let (word_text, fault) = (word.shown(), Box::new(fault));
                     let fault = ZoneFault::InDirective { word: word_text, fault, write: WRITE_INCLUDE };
@@ -298,7 +299,7 @@ impl<'a> Reader<'a> {
 
     fn take_owner(&mut self, word: &Word<'_>) -> Result<(), Fault> {
         let name = words::name(word, &self.origin).map_err(|fault| (word.at, fault))?;
-        let owned = super::warning::name(name.as_slice());
+        let owned = super::owners::owned_name(name.as_slice());
         if !owned.ends_with(self.zone.apex) {
             self.owner = Owner::Outside(owned);
             return Ok(());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::builder::{Item, Owners};
+use super::owners::{Item, Owners, owned_name};
 use crate::wire::{Name, Rtype, lower, name_text};
 use crate::zone::{is_below, parent};
 
@@ -144,11 +144,6 @@ impl Warnings {
     }
 }
 
-/// A name out of its wire form.
-pub(super) fn name(wire: &[u8]) -> Name {
-    Name::from_octets(bytes::Bytes::copy_from_slice(wire)).unwrap_or_else(|_| Name::root_bytes())
-}
-
 /// The records of a zone by owner.
 pub(super) struct Zone<'z> {
     /// In lower case.
@@ -211,7 +206,7 @@ impl<'z> Zone<'z> {
         for item in self.items.iter().filter(|item| !item.is_duplicate) {
             let owner = lower(self.owners.name(item.owner));
             if let Some((above, is_cut)) = self.occluding(item, &owner, &servers) {
-                let (owner, above) = (name(self.owners.name(item.owner)), name(above));
+                let (owner, above) = (owned_name(self.owners.name(item.owner)), owned_name(above));
                 warnings.add(item.place(), Doubt::Occluded { owner, rtype: item.rtype, above, is_cut });
             } else if let Some(doubt) = self.target(item, &owner) {
                 warnings.add(item.place(), doubt);
@@ -286,13 +281,14 @@ impl<'z> Zone<'z> {
             let is_missing = rtype == Rtype::NS && !self.has_address(&lower_target);
             let cut =
                 if owner.len() > self.apex.len() && is_below(&lower_target, owner) { owner } else { cut };
-            return is_missing.then(|| Doubt::MissingGlue { cut: name(cut), server: name(target) });
+            return is_missing
+                .then(|| Doubt::MissingGlue { cut: owned_name(cut), server: owned_name(target) });
         }
         if self.has(&lower_target, Rtype::CNAME) {
-            return Some(Doubt::Alias { rtype, target: name(target) });
+            return Some(Doubt::Alias { rtype, target: owned_name(target) });
         }
         let has_address = self.has_address(&lower_target) || self.is_covered(&lower_target);
-        (!has_address).then(|| Doubt::NoAddress { rtype, target: name(target) })
+        (!has_address).then(|| Doubt::NoAddress { rtype, target: owned_name(target) })
     }
 
     /// Whether a wildcard gives a name that is not there an address. The nearest name above that exists would be the one to

@@ -1,7 +1,8 @@
 //! Warnings: what is served, or left out, but hardly meant. Records are handed to the builder one by one.
 
 use super::*;
-use crate::zone::file::builder::{Builder, Item, SourceFile};
+use crate::zone::file::builder::{Builder, SourceFile};
+use crate::zone::file::owners::Item;
 
 /// The warnings of a zone of these records, each `OWNER TYPE RDATA` with absolute names and each on a line of its own, the
 /// first on line 3. `@` is the apex.
