@@ -39,16 +39,7 @@ pub struct Read {
 
 /// Reads the files whenever it is asked to, until nobody can ask any more.
 pub(super) fn run(mut files: impl Files, asked: &Receiver<()>, moved: &Receiver<()>, shared: &Weak<Shared>) {
-    loop {
-        let why = select! {
-            recv(asked) -> asked => asked.map(|()| Asked::Explicitly),
-            recv(moved) -> moved => moved.map(|()| Asked::ByWatching),
-        };
-        let Ok(why) = why else { return };
-        if why == Asked::ByWatching {
-            let until_ms = clock::now_ms() + UNQUIET_MS_MAX;
-            while clock::now_ms() < until_ms && moved.recv_timeout(QUIET).is_ok() {}
-        }
+    while let Some(why) = next(asked, moved) {
         let Read { reload, errors } = files.read(why);
         // The server may have stopped meanwhile.
         let Some(shared) = shared.upgrade() else { return };
@@ -58,6 +49,23 @@ pub(super) fn run(mut files: impl Files, asked: &Receiver<()>, moved: &Receiver<
             put(reload, shared);
         }
     }
+}
+
+/// Why the files are to be read now: who asks does not wait until they are quiet. `None` once nobody can ask any more.
+fn next(asked: &Receiver<()>, moved: &Receiver<()>) -> Option<Asked> {
+    select! {
+        recv(asked) -> asked => return asked.ok().map(|()| Asked::Explicitly),
+        recv(moved) -> moved => moved.ok()?,
+    }
+    let until_ms = clock::now_ms() + UNQUIET_MS_MAX;
+    while clock::now_ms() < until_ms {
+        select! {
+            recv(asked) -> asked => return asked.ok().map(|()| Asked::Explicitly),
+            recv(moved) -> moved => moved.ok()?,
+            default(QUIET) => break,
+        }
+    }
+    Some(Asked::ByWatching)
 }
 
 /// Has the registrar take it, behind the messages that wait for it. What it leaves is let go of here, for that may take
