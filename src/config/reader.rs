@@ -400,6 +400,7 @@ fn load_zone(
             in_the_way::check(&records, &settings)?;
             elsewhere::check(&records, &settings)?;
             in_the_way::expect_members(&mut records, &settings);
+            records.shorten_warnings();
             records
         }
         (None, toml) => file::synthetic(apex)

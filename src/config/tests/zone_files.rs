@@ -45,3 +45,18 @@ fn hosts_that_members_may_bring_are_not_missed() {
         "a.b.c is too deep, and name servers are no members"
     );
 }
+
+#[test]
+fn hosts_that_members_may_bring_do_not_hide_those_that_nobody_brings() {
+    let services: String = (0..1_500).map(|n| format!("_s{n}._tcp SRV 0 0 80 m{n}.web\n")).collect();
+    let zone = format!("{ZONE}{services}@ MX 5 nowhere\n");
+    let toml = "[[pool]]\nname = 'web'\n";
+    let files = [
+        ("rollcall.toml", ""),
+        ("zones/pool.example.toml", toml),
+        ("zones/pool.example.zone", zone.as_str()),
+    ];
+    let warnings = &load_files(&files).1.unwrap().zones[0].records.warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].to_string().contains("nowhere.pool.example."), "{}", warnings[0]);
+}

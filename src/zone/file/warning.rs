@@ -5,11 +5,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::ZoneRecords;
 use super::owners::{Item, Owners, owned_name};
 use crate::wire::{Name, Rtype, lower, name_text};
 use crate::zone::{is_below, parent};
 
-/// The most warnings that are kept; one slip can be made on every line of a long file.
+/// The most warnings that are told; one slip can be made on every line of a long file.
 const WARNINGS_MAX: usize = 1_000;
 
 /// Something in a zone file, and where.
@@ -88,7 +89,7 @@ pub enum Doubt {
         /// Whether it is delegated.
         is_cut: bool,
     },
-    /// More than are kept.
+    /// More than are told.
     #[error("{count} more warnings about this zone are not shown")]
     More {
         /// How many.
@@ -120,27 +121,33 @@ fn above_text(is_cut: bool) -> &'static str {
 #[derive(Default)]
 pub(super) struct Warnings {
     found: Vec<((u16, u32), Doubt)>,
-    more: usize,
 }
 
 impl Warnings {
     pub fn add(&mut self, place: (u16, u32), doubt: Doubt) {
-        if self.found.len() < WARNINGS_MAX {
-            self.found.push((place, doubt));
-        } else {
-            self.more += 1;
-        }
+        self.found.push((place, doubt));
     }
 
     /// All of them in the order of lines; those of the zone file come first.
     pub fn finish(mut self, files: &[PathBuf]) -> Vec<ZoneWarning> {
         self.found.sort_by_key(|(place, _)| *place);
-        let more = (self.more > 0).then_some(((0, 1), Doubt::More { count: self.more }));
-        let warnings = self.found.into_iter().chain(more).map(|((file, line), doubt)| {
+        let warnings = self.found.into_iter().map(|((file, line), doubt)| {
             let path = files.get(usize::from(file)).cloned().unwrap_or_default();
             ZoneWarning { path, line: line as usize, doubt }
         });
         warnings.collect()
+    }
+}
+
+impl ZoneRecords {
+    /// Leaves of very many warnings the first, and says how many more there are.
+    pub fn shorten_warnings(&mut self) {
+        let count = self.warnings.len().saturating_sub(WARNINGS_MAX);
+        if count > 0 {
+            self.warnings.truncate(WARNINGS_MAX);
+            let path = self.files.first().cloned().unwrap_or_default();
+            self.warnings.push(ZoneWarning { path, line: 1, doubt: Doubt::More { count } });
+        }
     }
 }
 
