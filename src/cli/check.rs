@@ -230,7 +230,7 @@ impl PoolReport {
     fn of(name: &Name, apex: &Name, pool: &PoolSettings) -> Self {
         let policy = Policy::NAMES.iter().find(|(_, policy)| *policy == pool.policy);
         let shown = |shown| match shown {
-            Shown::All => None,
+            Shown::All | Shown::Best => None,
             Shown::AtMost(count) => Some(count.get()),
         };
         let octets = name.as_slice().len().saturating_sub(apex.as_slice().len());

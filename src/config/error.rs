@@ -215,7 +215,7 @@ pub enum Fault {
     #[error("`name`: {0}; remove one or rename it")]
     DuplicateKey(DuplicateKey),
     /// A policy that there is not.
-    #[error("`policy`: \"{text}\" is not a policy; give {}", Policy::NAMES.map(|(name, _)| name).join(" or "))]
+    #[error("`policy`: \"{text}\" is not a policy; give one of {}", Policy::NAMES.map(|(name, _)| name).join(", "))]
     Policy {
         /// What it was.
         text: String,

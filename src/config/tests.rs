@@ -287,7 +287,9 @@ fn zone_errors() {
         ("[[pool]]\nname = 'web'\ndebug_from = ['::1']\n", "3:1: `debug_from`: unknown field"),
         (
             "policy = 'best'\n",
-            "1:10: `policy`: \"best\" is not a policy; give round-robin or weighted-random",
+            "1:10: `policy`: \"best\" is not a policy; give one of round-robin, weighted-round-robin, random, \
+             weighted-random, priority, least-used, least-used-degradation, priority-least-used, \
+             randomized-least-used",
         ),
         ("answers = 0\n", "1:11: `answers` is 0; give \"all\" or 1 to 64"),
         ("answers = 65\n", "1:11: `answers` is 65; give"),

@@ -131,6 +131,8 @@ impl Resolved {
             ttl_s: self.ttl_s,
             addresses: self.answers.unwrap_or(self.policy.addresses_by_default()),
             services: self.answers.unwrap_or(Shown::All),
+            load_half_life_ms: 0,
+            warm_up_ms: 0,
             leases: self.leases,
             debug_from: Arc::clone(&self.debug_from),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::roll::Entry;
-use super::{Absence, LeaseRef, Member, MemberName, PoolHandle, Signed};
+use super::{Absence, LeaseRef, Member, MemberName, PoolHandle, Said, Signed};
 
 /// Why a member changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +62,10 @@ pub struct Change {
     pub absence: (Option<Arc<Absence>>, Option<Arc<Absence>>),
     /// The floor of a member on the roll, before and now.
     pub floor: (Option<Signed>, Option<Signed>),
+    /// What is said of the load of a member that was here before.
+    pub said: Said,
+    /// Whether a member that was here before has registered again.
+    pub renews: bool,
     /// The lease that moves from the one end to the other when the change is published, and its floor and its name's end
     /// with it.
     pub(super) lease: Option<LeaseRef>,
@@ -89,6 +93,8 @@ impl Change {
             ends_ms: (0, 0),
             absence: (None, None),
             floor: (None, None),
+            said: Said::Nothing,
+            renews: false,
             lease: None,
             name_ends_ms: 0,
             departed: None,

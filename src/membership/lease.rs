@@ -1,11 +1,11 @@
 //! Leases in slots that never move: what heartbeats write and answers read, without a lock.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::Signed;
 
-/// Slots in a chunk. A chunk is 64 KB and is made when its first slot is needed.
+/// Slots in a chunk. A chunk is 224 KB and is made when its first slot is needed.
 const CHUNK_SLOTS: usize = 4096;
 /// Chunks that a table may have.
 const CHUNKS_MAX: usize = 4096;
@@ -57,15 +57,23 @@ pub struct LeaseRef {
     pub generation: u32,
 }
 
-/// What a heartbeat of a member writes.
+/// What heartbeats of a member write, and what picks of it do.
 #[derive(Default)]
-struct Slot {
+pub(super) struct Slot {
     /// Deadline (42 bits, monotonic ms), generation (21 bits), live (1 bit).
     word: AtomicU64,
     /// The newest signed message accepted in this lease: time (48 bits), fudge (16 bits); 0 for none.
     floor: AtomicU64,
     /// The first bits of that message's MAC, and whether its second is sealed.
     mac: AtomicU64,
+    /// The load, as said and as smoothed: [`KnownLoad`](super::KnownLoad).
+    pub(super) load: AtomicU64,
+    /// When the load was said last, monotonic milliseconds; 0 for never.
+    pub(super) said_ms: AtomicU64,
+    /// When the lease's member joined, monotonic milliseconds; 0 if nobody knows.
+    pub(super) joined_ms: AtomicU64,
+    /// How often answers picked the member since it last registered.
+    pub(super) picks: AtomicU32,
 }
 
 /// All leases of a server. Shared: answers read it, the registrar writes it.
@@ -109,6 +117,11 @@ impl LeaseTable {
         is_live(word, lease).then_some((place, word))
     }
 
+    /// The slot of a lease that runs.
+    pub(super) fn running(&self, lease: LeaseRef) -> Option<&Slot> {
+        self.slot(lease.slot).filter(|slot| is_live(slot.word.load(Ordering::Acquire), lease))
+    }
+
     /// The floor of a lease that runs, or that has ended and whose slot nobody has got since.
     fn floor_slot(&self, lease: LeaseRef) -> Option<&Slot> {
         let slot = self.slot(lease.slot)?;
@@ -142,9 +155,15 @@ impl LeaseTable {
         self.live(lease).map(|(_, word)| ends_ms_of(word))
     }
 
-    /// Starts a lease in a slot that nobody holds, with the floor that it begins with. The registrar alone calls it. `None`
-    /// past [`SLOTS_MAX`].
-    pub(super) fn start(&self, slot: u32, ends_ms: u64, floor: Option<Signed>) -> Option<LeaseRef> {
+    /// Starts a lease in a slot that nobody holds, with the floor that it begins with, for a member that joined at `joined_ms`.
+    /// The registrar alone calls it. `None` past [`SLOTS_MAX`].
+    pub(super) fn start(
+        &self,
+        slot: u32,
+        ends_ms: u64,
+        floor: Option<Signed>,
+        joined_ms: u64,
+    ) -> Option<LeaseRef> {
         let chunk = self.chunks.get(slot as usize / CHUNK_SLOTS)?;
         let chunk = chunk.get_or_init(|| (0..CHUNK_SLOTS).map(|_| Slot::default()).collect());
         let place = chunk.get(slot as usize % CHUNK_SLOTS)?;
@@ -153,6 +172,9 @@ impl LeaseTable {
         let (time, mac) = Signed::pack(floor);
         place.floor.store(time, Ordering::Relaxed);
         place.mac.store(mac, Ordering::Relaxed);
+        place.said_ms.store(0, Ordering::Relaxed);
+        place.joined_ms.store(joined_ms, Ordering::Relaxed);
+        place.picks.store(0, Ordering::Relaxed);
         place.word.store(pack(ends_ms, generation), Ordering::Release);
         Some(LeaseRef { slot, generation })
     }
@@ -215,7 +237,7 @@ mod tests {
     #[test]
     fn renewal_and_expiry_cannot_both_win() {
         let table = LeaseTable::default();
-        let lease = table.start(5, 1_000, None).unwrap();
+        let lease = table.start(5, 1_000, None, 0).unwrap();
         assert_eq!(table.ends_ms(lease), Some(1_000));
         assert!(table.renew(lease, 2_000));
         assert_eq!(table.expire(lease, 1_500), Err(2_000), "renewed in time");
@@ -228,9 +250,9 @@ mod tests {
     #[test]
     fn a_slot_used_again_does_not_revive_old_claims() {
         let table = LeaseTable::default();
-        let first = table.start(0, 1_000, None).unwrap();
+        let first = table.start(0, 1_000, None, 0).unwrap();
         table.end(first);
-        let second = table.start(0, 5_000, None).unwrap();
+        let second = table.start(0, 5_000, None, 0).unwrap();
         assert_eq!(table.ends_ms(first), None);
         assert!(!table.renew(first, 9_000));
         table.end(first);
@@ -240,21 +262,21 @@ mod tests {
     #[test]
     fn renewal_only_extends_and_set_shortens_what_it_knows() {
         let table = LeaseTable::default();
-        let lease = table.start(4_097, 5_000, None).unwrap();
+        let lease = table.start(4_097, 5_000, None, 0).unwrap();
         assert!(table.renew(lease, 3_000));
         assert_eq!(table.ends_ms(lease), Some(5_000));
         table.set(lease, 4_000, 3_000);
         assert_eq!(table.ends_ms(lease), Some(5_000), "somebody else renewed it");
         table.set(lease, 5_000, 3_000);
         assert_eq!(table.ends_ms(lease), Some(3_000));
-        assert_eq!(table.start(SLOTS_MAX as u32, 1, None), None);
+        assert_eq!(table.start(SLOTS_MAX as u32, 1, None, 0), None);
     }
 
     #[test]
     fn racing_renewals_and_expiries_leave_one_winner() {
         let table = LeaseTable::default();
         for round in 0..200 {
-            let lease = table.start(1, 1_000, None).unwrap();
+            let lease = table.start(1, 1_000, None, 0).unwrap();
             let (renewed, expired) = std::thread::scope(|scope| {
                 let renewer = scope.spawn(|| table.renew(lease, 2_000));
                 let expirer = scope.spawn(|| table.expire(lease, 1_000));
@@ -269,13 +291,13 @@ mod tests {
     fn a_floor_only_rises_and_is_not_the_next_holders() {
         let table = LeaseTable::default();
         let signed = |at_s| Signed::new(at_s, 300, 0);
-        let lease = table.start(3, 1_000, Some(signed(50))).unwrap();
+        let lease = table.start(3, 1_000, Some(signed(50)), 0).unwrap();
         table.raise(lease, signed(70));
         table.raise(lease, signed(60));
         assert_eq!(table.floor(lease), Some(signed(70)));
         assert_eq!(table.expire(lease, 1_000), Ok(true));
         assert_eq!(table.floor(lease), Some(signed(70)), "its end is being dealt with");
-        let next = table.start(3, 2_000, None).unwrap();
+        let next = table.start(3, 2_000, None, 0).unwrap();
         table.raise(lease, signed(80));
         assert_eq!((table.floor(lease), table.floor(next)), (None, None));
     }
@@ -283,7 +305,7 @@ mod tests {
     #[test]
     fn racing_messages_leave_the_newest_as_floor() {
         let table = LeaseTable::default();
-        let lease = table.start(1, 1_000, None).unwrap();
+        let lease = table.start(1, 1_000, None, 0).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..2 {
                 let table = &table;
@@ -298,7 +320,7 @@ mod tests {
     #[test]
     fn a_lease_for_ever_is_one_that_the_table_holds() {
         let table = LeaseTable::default();
-        let lease = table.start(0, lease_end_ms(7, LEASE_FOREVER_MS), None).unwrap();
+        let lease = table.start(0, lease_end_ms(7, LEASE_FOREVER_MS), None, 0).unwrap();
         assert_eq!(table.ends_ms(lease), Some(FOREVER_MS));
         assert_eq!(table.expire(lease, FOREVER_MS - 1), Err(FOREVER_MS));
         table.set(lease, FOREVER_MS, 5_000);

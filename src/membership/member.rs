@@ -1,9 +1,12 @@
 //! One server in one pool, as registered.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::Load;
 
 /// Which pool: opaque octets, unique in the server (its full name in lower-case wire form).
 pub type PoolHandle = Arc<[u8]>;
@@ -135,7 +138,21 @@ impl Attributes {
 
     /// `weight` as RFC 5356 has it, an unsigned 32-bit number. `None` if it was not given.
     pub fn weight(&self) -> Option<u32> {
-        std::str::from_utf8(self.get("weight")?).ok()?.parse().ok()
+        self.number("weight")
+    }
+
+    /// `priority` (RFC 5356 section 4.5): larger is better.
+    pub fn priority(&self) -> Option<u32> {
+        self.number("priority")
+    }
+
+    /// `degradation` (RFC 5356 section 5.2): how much busier one more client makes it.
+    pub fn degradation(&self) -> Option<Load> {
+        self.number("degradation").map(Load::of)
+    }
+
+    fn number<N: FromStr>(&self, key: &str) -> Option<N> {
+        std::str::from_utf8(self.get(key)?).ok()?.parse().ok()
     }
 }
 

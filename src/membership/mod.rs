@@ -6,7 +6,7 @@
 //! ```text
 //!  edit (from update/) --> Roll --> Change --> published view, store, counters, log
 //!                            |
-//!                            +-- LeaseTable   deadlines and floors, read by every answer, moved by heartbeats
+//!                            +-- LeaseTable   deadlines, floors, loads: read by every answer, moved by heartbeats
 //!                            +-- Wheel        when to look at a lease again
 //!                            '-- Absences     whose the name of a member that is gone is, and until when
 //! ```
@@ -22,6 +22,7 @@
 mod absence;
 mod change;
 mod lease;
+mod load;
 mod member;
 mod roll;
 mod wheel;
@@ -29,6 +30,7 @@ mod wheel;
 pub use absence::{AHEAD_S_MAX, Absence, Age, KEY_LEASE_MS_MAX, Signed};
 pub use change::{Cause, Change};
 pub use lease::{FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX, lease_end_ms};
+pub use load::{KnownLoad, Load, Said};
 pub use member::{
     Address, Attributes, Binding, ELSEWHERE, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Service,
 };

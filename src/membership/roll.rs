@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use super::absence::{Absences, higher};
 use super::wheel::{Timer, Wheel};
 use super::{
-    Cause, Change, FOREVER_MS, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX, Signed,
+    Cause, Change, FOREVER_MS, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX, Said, Signed,
 };
 
 /// Timers left over that the wheel may hold beside those of members.
@@ -41,6 +41,11 @@ pub struct Registered {
     pub name_ends_ms: u64,
     /// When the message was signed that registers it, if it was.
     pub signed: Option<Signed>,
+    /// What it says of its load.
+    pub said: Said,
+    /// Whether the message registers anything: one that deletes alone renews nothing, and what was asked of the member still
+    /// counts.
+    pub renews: bool,
     /// Whether the store gave it back after a restart. Its floor is then what the store has.
     pub restored: bool,
 }
@@ -163,7 +168,7 @@ impl Roll {
         let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) else {
             return self.admit(pool, name, registered, now_ms);
         };
-        let Registered { member, ends_ms, name_ends_ms, signed, .. } = registered;
+        let Registered { member, ends_ms, name_ends_ms, signed, said, renews, .. } = registered;
         let before = Arc::clone(&entry.member);
         let cause = if before.registers_otherwise(&member) { Cause::Changed } else { Cause::Renewed };
         if *before != member {
@@ -178,6 +183,8 @@ impl Roll {
             floor: (floor, higher(floor, signed)),
             lease: Some(entry.lease),
             name_ends_ms,
+            said,
+            renews,
             ..Change::of(Arc::clone(pool), name.into(), cause, Some(before), Some(after))
         })
     }
@@ -191,7 +198,7 @@ impl Roll {
         now_ms: u64,
     ) -> Result<Change, RollError> {
         self.room_for(1)?;
-        let Registered { member, ends_ms, name_ends_ms, signed, restored } = registered;
+        let Registered { member, ends_ms, name_ends_ms, signed, said, restored, .. } = registered;
         let left = self.absences.get(pool, name).and_then(|absence| absence.floor(now_ms));
         let floor = higher(left, signed);
         // A freed slot rests until 1,024 others are free too, unless there is no other.
@@ -202,7 +209,11 @@ impl Roll {
         };
         let slot = slot.unwrap_or(self.holders.len() as u32);
         let full = RollError::Full { members_max: self.members_max };
-        let lease = self.leases.start(slot, ends_ms, floor).ok_or(full)?;
+        // One that was restored was here before this server was: it is no newcomer.
+        let joined_ms = if restored { 0 } else { now_ms };
+        let lease = self.leases.start(slot, ends_ms, floor, joined_ms).ok_or(full)?;
+        // Nobody reads it before it is published, and a first word is not smoothed.
+        self.leases.say(lease, said, now_ms, 0);
         let holder = Some((Arc::clone(pool), name.into()));
         match self.holders.get_mut(slot as usize) {
             Some(place) => *place = holder,
@@ -294,11 +305,17 @@ impl Roll {
         Some((handle, name, entry))
     }
 
-    /// Moves a change's lease to its new end, its floor up, and its name's end with it. Before the view is made: a view's
-    /// bound may be early, never late.
-    pub fn move_lease(&mut self, change: &Change) {
+    /// Moves a change's lease to its new end, its floor up, its name's end with it, and takes in what it says of the member's
+    /// load. Before the view is made: a view's bound may be early, never late. Whether the member stands otherwise now among
+    /// others that are ranked by load.
+    pub fn move_lease(&mut self, change: &Change, now_ms: u64, load_half_life_ms: u32) -> bool {
         let (before_ms, after_ms) = change.ends_ms;
-        let Some(lease) = change.lease else { return };
+        let Some(lease) = change.lease else { return false };
+        self.leases.say(lease, change.said, now_ms, load_half_life_ms);
+        let is_forgotten = change.renews && self.leases.picks(lease) > 0;
+        if is_forgotten {
+            self.leases.forget_picks(lease);
+        }
         if let Some(floor) = change.floor.1 {
             self.leases.raise(lease, floor);
         }
@@ -313,6 +330,7 @@ impl Roll {
             let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));
             Self::set_timer(&mut self.wheel, entry, at_ms);
         }
+        is_forgotten || change.said != Said::Nothing
     }
 
     /// Ends the lease of a member that is gone, and frees its slot. After the view is in place that lacks it.

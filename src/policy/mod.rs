@@ -1,45 +1,120 @@
 //! Which members an answer shows, and in what order (RFC 5356). One file a family; nothing about DNS.
 //!
-//! A [`Ranking`] is made once, when a pool's view is published, from what the members say of themselves. A pick from it
-//! costs no allocation and no lock: what a pick writes belongs to the worker ([`Rotors`], a random generator, the list of
-//! places picked).
+//! | policy | who is picked | file |
+//! |---|---|---|
+//! | round-robin | each in turn | round_robin |
+//! | weighted-round-robin | in turn, by weight | weighted_round_robin |
+//! | random, weighted-random, randomized-least-used | by lot, by weight or by what is to spare | weighted_random |
+//! | priority, least-used, priority-least-used | the best, equals in turn | tiers |
+//! | least-used-degradation | the least used, each pick making it busier | degradation |
+//!
+//! A [`Ranking`] is made when a pool's view is published or ranked anew, from what is known of the members ([`Candidate`]). A
+//! pick from it costs no allocation and no lock: what a pick writes belongs to the worker ([`Chooser`]), but for the counts of
+//! picks that degradation takes, which all workers share.
 
+mod candidate;
+mod degradation;
+mod line;
 mod round_robin;
+mod tiers;
+mod totals;
 mod weighted_random;
+mod weighted_round_robin;
 
+use std::cell::Cell;
 use std::num::NonZeroU16;
 
-use weighted_random::Weights;
-
+use crate::membership::LeaseTable;
+pub use candidate::{Candidate, Warmth};
+pub use degradation::Open;
+use degradation::Tournament;
+pub use line::InLine;
 pub use round_robin::{RotorId, Rotors};
-pub use weighted_random::Drawn;
+use tiers::{Tiers, in_turn};
+pub use totals::Drawn;
+use totals::Totals;
+use weighted_round_robin::ROUND_MAX;
 
 /// How a pool's members are picked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Each in turn (RFC 5356 section 5.1).
+    /// Each in turn (RFC 5356 section 4.1).
     #[default]
     RoundRobin,
-    /// At random, each as often as its weight says (RFC 5356 section 5.4).
+    /// In turn, each as often as its weight says (section 4.2).
+    WeightedRoundRobin,
+    /// At random (section 4.3).
+    Random,
+    /// At random, each as often as its weight says (section 4.4).
     WeightedRandom,
+    /// Those of the highest priority (section 4.5).
+    Priority,
+    /// Those of the least load (section 5.1).
+    LeastUsed,
+    /// The same, and each pick counts as load until the member registers again (section 5.2).
+    LeastUsedDegradation,
+    /// Those that are of the least load after one more pick (section 5.3).
+    PriorityLeastUsed,
+    /// At random, each as often as it has capacity to spare (section 5.4).
+    RandomizedLeastUsed,
 }
 
 impl Policy {
     /// All of them, by the name that configuration uses.
-    pub const NAMES: [(&'static str, Policy); 2] =
-        [("round-robin", Policy::RoundRobin), ("weighted-random", Policy::WeightedRandom)];
+    pub const NAMES: [(&'static str, Policy); 9] = [
+        ("round-robin", Policy::RoundRobin),
+        ("weighted-round-robin", Policy::WeightedRoundRobin),
+        ("random", Policy::Random),
+        ("weighted-random", Policy::WeightedRandom),
+        ("priority", Policy::Priority),
+        ("least-used", Policy::LeastUsed),
+        ("least-used-degradation", Policy::LeastUsedDegradation),
+        ("priority-least-used", Policy::PriorityLeastUsed),
+        ("randomized-least-used", Policy::RandomizedLeastUsed),
+    ];
 
     /// The policy of this name.
     pub fn named(name: &str) -> Option<Policy> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, policy)| policy)
     }
 
-    /// How many addresses an answer shows when nobody says: only a policy whose pick carries the weight shows one.
+    /// The name of the policy.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, policy)| *policy == self).map_or("", |&(name, _)| name)
+    }
+
+    /// How many addresses an answer shows when nobody says: one where only the pick makes weight or load count.
     pub fn addresses_by_default(self) -> Shown {
         match self {
-            Policy::RoundRobin => Shown::All,
-            Policy::WeightedRandom => Shown::AtMost(NonZeroU16::MIN),
+            Policy::RoundRobin | Policy::Random => Shown::All,
+            Policy::Priority => Shown::Best,
+            _ => Shown::AtMost(NonZeroU16::MIN),
         }
+    }
+
+    /// Whether what members say of their load moves anybody.
+    pub fn ranks_by_load(self) -> bool {
+        match self {
+            Policy::LeastUsed
+            | Policy::LeastUsedDegradation
+            | Policy::PriorityLeastUsed
+            | Policy::RandomizedLeastUsed => true,
+            Policy::RoundRobin
+            | Policy::WeightedRoundRobin
+            | Policy::Random
+            | Policy::WeightedRandom
+            | Policy::Priority => false,
+        }
+    }
+
+    /// Whether a member's weight says how often it is picked; a weight of 0 takes it out under every policy.
+    pub fn picks_by_weight(self) -> bool {
+        matches!(self, Policy::WeightedRoundRobin | Policy::WeightedRandom)
+    }
+
+    /// Whether members have shares of their own, so that a newcomer's may be smaller at first.
+    pub fn warms_up(self) -> bool {
+        self.ranks_by_load() || self.picks_by_weight()
     }
 }
 
@@ -48,6 +123,8 @@ impl Policy {
 pub enum Shown {
     /// The whole pool: truncated over UDP if it does not fit.
     All,
+    /// Those that the policy holds to be the best equally; under one that knows no better and worse, all.
+    Best,
     /// So many: a complete answer.
     AtMost(NonZeroU16),
 }
@@ -65,12 +142,15 @@ pub struct Chooser {
     pub rng: fastrand::Rng,
     /// Members already drawn in this pick.
     drawn: Drawn,
+    /// Matches that this pick has yet to look at.
+    open: Open,
 }
 
 impl Chooser {
     /// A chooser for worker number `worker`.
     pub fn new(worker: u32, seed: u64) -> Self {
-        Chooser { rotors: Rotors::new(worker), rng: fastrand::Rng::with_seed(seed), drawn: Drawn::default() }
+        let (rotors, rng) = (Rotors::new(worker), fastrand::Rng::with_seed(seed));
+        Chooser { rotors, rng, drawn: Drawn::default(), open: Open::default() }
     }
 }
 
@@ -95,28 +175,69 @@ pub struct Ranking {
     places: Option<Box<[u32]>>,
     /// How many take part.
     len: u32,
-    weights: Option<Weights>,
+    order: Order,
+}
+
+/// How those who take part are ordered. Ranks are positions among them.
+#[derive(Debug)]
+enum Order {
+    Turns,
+    Interleaved(Totals),
+    Drawn(Totals),
+    Tiers(Tiers),
+    Degrading(Tournament),
+}
+
+impl Order {
+    fn new(policy: Policy, shown: Shown, candidates: &[Candidate], start: u64) -> Self {
+        let all = || candidates.iter();
+        let weights = || all().map(Candidate::counted_weight);
+        let tiers =
+            |key: fn(&Candidate) -> u64| Order::Tiers(Tiers::new(&all().map(key).collect::<Vec<_>>()));
+        match policy {
+            Policy::RoundRobin => Order::Turns,
+            Policy::WeightedRoundRobin => Order::Interleaved(Totals::new(weights(), ROUND_MAX)),
+            Policy::Random => Order::Drawn(Totals::Even(candidates.len())),
+            Policy::WeightedRandom => Order::Drawn(Totals::new(weights(), u64::MAX)),
+            Policy::RandomizedLeastUsed => Order::Drawn(Totals::new(all().map(Candidate::spare), u64::MAX)),
+            Policy::Priority => tiers(|one| u64::from(u32::MAX - one.priority)),
+            Policy::LeastUsed => tiers(|one| u64::from(one.counted_load().0)),
+            Policy::PriorityLeastUsed => tiers(|one| one.level(1)),
+            Policy::LeastUsedDegradation => match shown {
+                Shown::AtMost(_) => Order::Degrading(Tournament::new(all().copied(), start)),
+                // Who shows everybody asks nobody in particular.
+                Shown::All | Shown::Best => tiers(|one| one.level(one.picks)),
+            },
+        }
+    }
 }
 
 impl Ranking {
-    /// Ranks a list, given each place's weight. Weight 0 takes no part (RFC 5356 has no such member; operators ask for it).
-    pub fn new(policy: Policy, shown: Shown, rotor: RotorId, weights: &[u32]) -> Self {
-        let taking_part = weights.iter().enumerate().filter(|&(_, &weight)| weight > 0);
-        let places: Box<[u32]> = taking_part.clone().map(|(place, _)| place as u32).collect();
-        let drawn_by_weight = policy == Policy::WeightedRandom && matches!(shown, Shown::AtMost(_));
-        Ranking {
-            policy,
-            shown,
-            rotor,
-            len: places.len() as u32,
-            weights: drawn_by_weight.then(|| Weights::new(taking_part.map(|(_, &weight)| weight))),
-            places: (places.len() < weights.len()).then_some(places),
+    /// Ranks a list. Weight 0 takes no part. `start` says where equals begin that no worker takes turns of: whoever ranks a
+    /// list time and again moves it.
+    pub fn new(policy: Policy, shown: Shown, rotor: RotorId, candidates: &[Candidate], start: u64) -> Self {
+        let takes_part = |candidate: &&Candidate| candidate.weight > 0;
+        let len = candidates.iter().filter(takes_part).count();
+        let (mut places, mut order) = (None, None);
+        if len < candidates.len() {
+            let taking_part = candidates.iter().zip(0..).filter(|(candidate, _)| takes_part(candidate));
+            let (some, at): (Vec<Candidate>, Vec<u32>) =
+                taking_part.map(|(one, place)| (*one, place)).unzip();
+            order = Some(Order::new(policy, shown, &some, start));
+            places = Some(at.into());
         }
+        let order = order.unwrap_or_else(|| Order::new(policy, shown, candidates, start));
+        Ranking { policy, shown, rotor, places, len: len as u32, order }
     }
 
     /// The policy that ranked it.
     pub fn policy(&self) -> Policy {
         self.policy
+    }
+
+    /// How many an answer shows.
+    pub fn shown(&self) -> Shown {
+        self.shown
     }
 
     /// Whether no place takes part in answers.
@@ -126,24 +247,32 @@ impl Ranking {
 
     /// Whether the place takes part in answers at all.
     pub fn takes_part(&self, place: usize) -> bool {
-        self.places.as_ref().is_none_or(|places| places.binary_search(&(place as u32)).is_ok())
+        self.rank(place).is_some()
+    }
+
+    fn rank(&self, place: usize) -> Option<usize> {
+        match &self.places {
+            None => (place < self.len as usize).then_some(place),
+            Some(places) => places.binary_search(&(place as u32)).ok(),
+        }
     }
 
     /// Where an answer that shows the whole list begins, if that is what this ranking wants: the caller may then copy the
-    /// list in two pieces. `None` means [`Ranking::offer`].
-    pub fn whole(&self, chooser: &mut Chooser) -> Option<usize> {
-        (self.shown == Shown::All && self.places.is_none())
-            .then(|| chooser.rotors.turn(self.rotor, self.len as usize, 1))
+    /// list in two pieces. `None` means [`Ranking::offer`]. Where `order_matters`, the policy's own order is the only one.
+    pub fn whole(&self, chooser: &mut Chooser, order_matters: bool) -> Option<usize> {
+        let shows_all = self.shown == Shown::All && self.places.is_none();
+        let is_any = !order_matters || matches!(self.order, Order::Turns);
+        (shows_all && is_any).then(|| chooser.rotors.turn(self.rotor, self.len as usize, 1))
     }
 
     /// Offers places in the policy's order until it has had as many taken as it wants to show, or none are left.
-    pub fn offer(&self, chooser: &mut Chooser, mut take: impl FnMut(usize) -> Offer) {
+    pub fn offer(&self, chooser: &mut Chooser, leases: &LeaseTable, mut take: impl FnMut(usize) -> Offer) {
         let len = self.len as usize;
         let wanted = match self.shown {
-            Shown::All => len,
+            Shown::All | Shown::Best => len,
             Shown::AtMost(most) => len.min(usize::from(most.get())),
         };
-        let mut left = wanted;
+        let (mut left, has_taken) = (wanted, Cell::new(false));
         // False once the answer wants no more.
         let mut give = |rank: usize| {
             let place = match &self.places {
@@ -151,7 +280,13 @@ impl Ranking {
                 Some(places) => places.get(rank).map_or(rank, |&place| place as usize),
             };
             match take(place) {
-                Offer::Taken => left = left.saturating_sub(1),
+                Offer::Taken => {
+                    left = left.saturating_sub(1);
+                    has_taken.set(true);
+                    if let Order::Degrading(tournament) = &self.order {
+                        tournament.count(rank, leases);
+                    }
+                }
                 Offer::Gone => {}
                 Offer::Full => left = 0,
             }
@@ -160,76 +295,29 @@ impl Ranking {
         if wanted == 0 {
             return;
         }
-        if let Some(weights) = &self.weights {
-            weights.draw(&mut chooser.rng, &mut chooser.drawn, give);
-            return;
-        }
-        let step = if self.shown == Shown::All { 1 } else { wanted };
-        let start = chooser.rotors.turn(self.rotor, len, step);
-        _ = (start..len).chain(0..start).all(&mut give);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ROTOR: RotorId = RotorId(0);
-
-    fn at_most(most: u16) -> Shown {
-        Shown::AtMost(NonZeroU16::new(most).unwrap())
-    }
-
-    fn pick(ranking: &Ranking, chooser: &mut Chooser, gone: &[usize]) -> Vec<usize> {
-        let mut picked = Vec::new();
-        ranking.offer(chooser, |place| {
-            if gone.contains(&place) {
-                return Offer::Gone;
+        let Chooser { rotors, rng, drawn, open } = chooser;
+        let step = if matches!(self.shown, Shown::AtMost(_)) { wanted } else { 1 };
+        match &self.order {
+            Order::Turns => {
+                let start = rotors.turn(self.rotor, len, step);
+                _ = (start..len).chain(0..start).all(&mut give);
             }
-            picked.push(place);
-            Offer::Taken
-        });
-        picked
-    }
-
-    #[test]
-    fn round_robin_gives_each_the_lead_and_some_their_turn() {
-        let mut chooser = Chooser::new(0, 1);
-        let all = Ranking::new(Policy::RoundRobin, Shown::All, ROTOR, &[1; 3]);
-        assert_eq!(pick(&all, &mut chooser, &[]), [0, 1, 2]);
-        assert_eq!(pick(&all, &mut chooser, &[]), [1, 2, 0]);
-        assert_eq!(all.whole(&mut chooser), Some(2));
-        let two = Ranking::new(Policy::RoundRobin, at_most(2), RotorId(1), &[1; 5]);
-        let turns: Vec<_> = (0..5).map(|_| pick(&two, &mut chooser, &[])).collect();
-        assert_eq!(turns, [[0, 1], [2, 3], [4, 0], [1, 2], [3, 4]]);
-    }
-
-    #[test]
-    fn the_gone_are_passed_over_and_others_take_their_place() {
-        let mut chooser = Chooser::new(0, 1);
-        let two = Ranking::new(Policy::RoundRobin, at_most(2), ROTOR, &[1; 4]);
-        assert_eq!(pick(&two, &mut chooser, &[0, 2]), [1, 3]);
-        for policy in [Policy::RoundRobin, Policy::WeightedRandom] {
-            let two = Ranking::new(policy, at_most(2), ROTOR, &[7; 4]);
-            let mut picked = pick(&two, &mut chooser, &[0, 2]);
-            picked.sort_unstable();
-            assert_eq!(picked, [1, 3], "{policy:?}");
-        }
-    }
-
-    #[test]
-    fn weight_zero_takes_no_part() {
-        let mut chooser = Chooser::new(0, 1);
-        for policy in [Policy::RoundRobin, Policy::WeightedRandom] {
-            for shown in [Shown::All, at_most(3)] {
-                let ranking = Ranking::new(policy, shown, ROTOR, &[0, 5, 0, 5]);
-                assert_eq!(ranking.whole(&mut chooser), None);
-                let mut picked = pick(&ranking, &mut chooser, &[]);
-                picked.sort_unstable();
-                assert_eq!(picked, [1, 3]);
-                assert!(pick(&Ranking::new(policy, shown, ROTOR, &[0, 0]), &mut chooser, &[]).is_empty());
-                assert!(pick(&Ranking::new(policy, shown, ROTOR, &[]), &mut chooser, &[]).is_empty());
+            Order::Interleaved(totals) => {
+                let start = rotors.turn(self.rotor, totals.all() as usize, step);
+                weighted_round_robin::take_turns(totals, start as u64, drawn, give);
             }
+            Order::Drawn(totals) => weighted_random::draw(totals, rng, drawn, give),
+            Order::Tiers(tiers) => {
+                let (of, some) = tiers.cut(wanted);
+                let turn = rotors.turn(self.rotor, of, some);
+                for tier in tiers.iter() {
+                    let wants_more = in_turn(tier, turn).all(&mut give);
+                    if !wants_more || (self.shown == Shown::Best && has_taken.get()) {
+                        return;
+                    }
+                }
+            }
+            Order::Degrading(tournament) => tournament.least(open, give),
         }
     }
 }

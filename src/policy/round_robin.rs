@@ -1,4 +1,4 @@
-//! Each in turn (RFC 5356 section 5.1).
+//! Each in turn (RFC 5356 section 4.1).
 
 /// Which position in a worker's [`Rotors`] belongs to a list of members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -63,7 +63,10 @@ impl Writer<'_, '_> {
     /// A list's records in the policy's order, or all of them in the list's own.
     fn put_list(&mut self, view: &PoolView, list: &RecordList, of_all: bool, freshness: Freshness) -> Found {
         if freshness != Freshness::Ended && !list.has_repeats() && list.octets_len() <= self.reply.room() {
-            let start = if of_all { Some(0) } else { list.ranking.whole(&mut self.scratch.chooser) };
+            // Who reads SRV records chooses by what stands in them.
+            let order_matters = list.rtype != Rtype::SRV;
+            let start =
+                if of_all { Some(0) } else { list.ranking.whole(&mut self.scratch.chooser, order_matters) };
             if let Some(start) = start {
                 return self.put_whole(view, list, start, freshness);
             }
@@ -132,7 +135,7 @@ impl Writer<'_, '_> {
         if of_all {
             _ = (0..list.members()).all(|member| take(member) != Offer::Full);
         } else {
-            list.ranking.offer(&mut self.scratch.chooser, take);
+            list.ranking.offer(&mut self.scratch.chooser, leases, take);
         }
         self.count(records);
         self.patch(at, self.shortened(view.settings.ttl_s, Freshness::Until(first_end_ms)));

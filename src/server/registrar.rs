@@ -45,6 +45,8 @@ use crate::zone::{Publisher, ZoneSet};
 const TICK_MS: u64 = 50;
 /// Timers looked at in one go: under 10 ms of work, so that a mass expiry does not keep UPDATEs waiting.
 const EXPIRE_SLICE: usize = 4096;
+/// Members ranked in one go: a few milliseconds of work. What is left is ranked with the next.
+const RANK_SLICE: usize = 65_536;
 /// Most jobs in a group. Past this, redb's commits get larger but hardly faster (39,500 changes a second at 1,024).
 const GROUP_MAX: usize = 1024;
 /// How long an expiry may wait for a commit that happens anyway, and a failed one for the next attempt.
@@ -328,6 +330,7 @@ impl<S: Commit> GroupCommit<S> {
         self.publish(&changes, now_ms);
         changes.iter().for_each(|change| self.observer.change(change));
         self.leave_unsaved(&changes, now_ms);
+        self.registrar.rank(now_ms, RANK_SLICE);
         if now_ms >= self.store_at_ms {
             self.store_unsaved(now_ms);
         }

@@ -30,6 +30,8 @@ pub fn registrar() -> Registrar {
         ttl_s: 5,
         addresses: Shown::All,
         services: Shown::All,
+        load_half_life_ms: 0,
+        warm_up_ms: 0,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
         debug_from: [].into(),
     };

@@ -36,7 +36,7 @@ use redb::Database;
 
 use crate::change::{Change, NameFloor};
 use crate::membership::{
-    Absence, Change as MemberChange, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Signed,
+    Absence, Change as MemberChange, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Said, Signed,
     lease_end_ms,
 };
 use crate::zone::{Dynamic, Dynamics, NameChange};
@@ -239,6 +239,8 @@ impl Returning {
             ends_ms: lease_end_ms(now_ms, self.grace_ms),
             name_ends_ms: now_ms.saturating_add(self.name_left_ms).min(FOREVER_MS),
             signed: self.floor,
+            said: Said::Nothing,
+            renews: true,
             restored: true,
         };
         (self.pool, self.name, registered)

@@ -1,7 +1,7 @@
 //! What a member says of itself: key=value strings of a TXT record at its name (RFC 6763 section 6, numbers as in
 //! RFC 5356).
 
-use crate::membership::Attributes;
+use crate::membership::{Attributes, Load, Said};
 use crate::wire::label_text;
 
 /// Most attributes of a member.
@@ -48,14 +48,15 @@ pub(super) fn strings(mut rdata: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Merges one string into a member's attributes, the last value of a key winning. `load` is checked and not kept: it is
-/// soft, and no policy here reads it yet.
-pub(super) fn merge(attributes: &mut Attributes, string: &[u8]) -> Result<(), BadAttribute> {
+/// Merges one string into a member's attributes, the last value of a key winning. `load` is not one of them: it is soft, and
+/// goes where no disk follows.
+pub(super) fn merge(attributes: &mut Attributes, said: &mut Said, string: &[u8]) -> Result<(), BadAttribute> {
     // An empty string is how a TXT record says nothing (RFC 6763 section 6.1).
     if string.is_empty() {
         return Ok(());
     }
-    let text = || label_text(string);
+    // A dot is nothing special here.
+    let text = || label_text(string).replace("\\.", ".");
     let (key, value) = split(string).ok_or_else(|| BadAttribute::Form { text: text() })?;
     let number = |wanted: &'static str, key: &'static str, is_good: bool| {
         if is_good { Ok(()) } else { Err(BadAttribute::Value { text: text(), key, wanted }) }
@@ -64,15 +65,17 @@ pub(super) fn merge(attributes: &mut Attributes, string: &[u8]) -> Result<(), Ba
     let parsed = std::str::from_utf8(value).unwrap_or_default();
     match key.as_str() {
         "weight" => number(U32, "weight", parsed.parse::<u32>().is_ok())?,
-        "degradation" => number(U32, "degradation", parsed.parse::<u32>().is_ok())?,
+        "degradation" => {
+            let is_share = share(parsed).is_some_and(|share| (0.0..=1.0).contains(&share));
+            number("a number from 0 to 1, such as 0.05", "degradation", is_share)?;
+        }
         "priority" => number(U32, "priority", parsed.parse::<u32>().is_ok())?,
         "load" => {
-            // Out of range is clamped, so any number will do; "nan" is none.
-            return number(
-                "a number, such as 0.25",
-                "load",
-                parsed.parse::<f64>().is_ok_and(|load| !load.is_nan()),
-            );
+            let load = share(parsed);
+            number("a number, such as 0.25", "load", load.is_some())?;
+            // Out of range is clamped.
+            *said = load.map_or(*said, |load| Said::Load(Load::of(load)));
+            return Ok(());
         }
         "drain" => return number("left out: this version does not drain", "drain", false),
         _ => {}
@@ -88,13 +91,28 @@ pub(super) fn merge(attributes: &mut Attributes, string: &[u8]) -> Result<(), Ba
     Ok(())
 }
 
-/// Removes the attribute that a string names, if it has the string's value.
-pub(super) fn remove(attributes: &mut Attributes, string: &[u8]) {
-    if let Some((key, value)) = split(string)
-        && attributes.get(&key) == Some(value)
-    {
+/// Removes the attribute that a string names, if it has the string's value; a load, if it is `known` to be that or has just
+/// been said to be.
+pub(super) fn remove(attributes: &mut Attributes, said: &mut Said, known: Option<Load>, string: &[u8]) {
+    let Some((key, value)) = split(string) else { return };
+    if key == "load" {
+        let load = std::str::from_utf8(value).ok().and_then(share).map(Load::of);
+        let held = match *said {
+            Said::Load(said) => Some(said),
+            Said::Nothing => known,
+            Said::Unsaid => None,
+        };
+        if load.is_some() && load == held {
+            *said = Said::Unsaid;
+        }
+    } else if attributes.get(&key) == Some(value) {
         attributes.remove(&key);
     }
+}
+
+/// A number as loads are written; "nan" is none.
+fn share(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|share: &f64| !share.is_nan())
 }
 
 /// Key in lower case, and value. Keys are printable ASCII without '=' (RFC 6763 section 6.4).
@@ -109,17 +127,24 @@ fn split(string: &[u8]) -> Option<(String, &[u8])> {
 mod tests {
     use super::*;
 
+    fn merged_with_load(strings: &[&str]) -> (Attributes, Said, Vec<BadAttribute>) {
+        let (mut attributes, mut said) = (Attributes::default(), Said::Nothing);
+        let merged = strings.iter().map(|string| merge(&mut attributes, &mut said, string.as_bytes()));
+        let bad = merged.filter_map(Result::err).collect();
+        (attributes, said, bad)
+    }
+
     fn merged(strings: &[&str]) -> (Attributes, Vec<BadAttribute>) {
-        let mut attributes = Attributes::default();
-        let bad =
-            strings.iter().filter_map(|string| merge(&mut attributes, string.as_bytes()).err()).collect();
+        let (attributes, _, bad) = merged_with_load(strings);
         (attributes, bad)
     }
 
     #[test]
-    fn the_last_value_of_a_key_wins_and_load_is_not_kept() {
-        let (attributes, bad) = merged(&["Weight=20", "site=fra", "weight=5", "load=0.25", "load=7", ""]);
+    fn the_last_value_of_a_key_wins_and_load_is_none_of_them() {
+        let (attributes, said, bad) =
+            merged_with_load(&["Weight=20", "site=fra", "weight=5", "load=0.25", "LOAD=7", ""]);
         assert!(bad.is_empty(), "{bad:?}");
+        assert_eq!(said, Said::Load(Load::FULL), "clamped");
         let all: Vec<_> = attributes.iter().collect();
         assert_eq!(all, [("site", &b"fra"[..]), ("weight", b"5")]);
         assert_eq!(attributes.weight(), Some(5));
@@ -129,9 +154,11 @@ mod tests {
     fn bad_ones_are_named() {
         for bad in
             ["weight=heavy", "weight=-1", "weight=4294967296", "load=nan", "load=x", "drain=30", "site", "=x"]
+                .into_iter()
+                .chain(["priority=0.5", "degradation=1.01", "degradation=-0.1", "degradation=nan", "load="])
         {
-            let (attributes, errors) = merged(&[bad]);
-            assert!(attributes.is_empty());
+            let (attributes, said, errors) = merged_with_load(&[bad]);
+            assert!(attributes.is_empty() && said == Said::Nothing);
             assert!(errors[0].to_string().contains(bad), "{}", errors[0]);
         }
     }
@@ -144,15 +171,28 @@ mod tests {
         let long: Vec<_> = (0..6).map(|n| format!("key{n}={}", "x".repeat(240))).collect();
         let (mut attributes, bad) = merged(&long.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!((attributes.len(), bad.len()), (4, 2));
-        assert_eq!(merge(&mut attributes, long[0].as_bytes()), Ok(()), "what it has may be repeated");
+        let again = merge(&mut attributes, &mut Said::Nothing, long[0].as_bytes());
+        assert_eq!(again, Ok(()), "what it has may be repeated");
     }
 
     #[test]
     fn removing_asks_for_the_value_too() {
         let (mut attributes, _) = merged(&["site=fra"]);
-        remove(&mut attributes, b"site=ams");
+        let mut said = Said::Nothing;
+        remove(&mut attributes, &mut said, None, b"site=ams");
         assert_eq!(attributes.len(), 1);
-        remove(&mut attributes, b"SITE=fra");
+        remove(&mut attributes, &mut said, None, b"SITE=fra");
         assert!(attributes.is_empty());
+        for (known, said, left) in [
+            (Some(0.5), Said::Nothing, Said::Unsaid),
+            (Some(0.4), Said::Nothing, Said::Nothing),
+            (None, Said::Nothing, Said::Nothing),
+            (Some(0.4), Said::Load(Load::of(0.5)), Said::Unsaid),
+            (Some(0.5), Said::Load(Load::of(0.4)), Said::Load(Load::of(0.4))),
+        ] {
+            let mut after = said;
+            remove(&mut attributes, &mut after, known.map(Load::of), b"load=0.50");
+            assert_eq!(after, left, "{known:?} {said:?}");
+        }
     }
 }

@@ -9,7 +9,8 @@ use super::attributes::{self, BadAttribute};
 use super::names::{member_of, member_text, target_of};
 use super::svcb;
 use crate::membership::{
-    Address, Attributes, Binding, FOLLOWS_LEASE, Member, MemberName, PoolHandle, Roll, Service, lease_end_ms,
+    Address, Attributes, Binding, FOLLOWS_LEASE, Load, Member, MemberName, PoolHandle, Roll, Said, Service,
+    lease_end_ms,
 };
 use crate::wire::{Rtype, lower, name_text, same_rdata};
 
@@ -33,6 +34,10 @@ pub(super) struct Verdict {
     pub key_lease_ms: Option<u32>,
     /// Whether somebody else than its owner says so.
     pub is_by_admin: bool,
+    /// What is said of its load.
+    pub said: Said,
+    /// Whether the message registers anything of it.
+    pub renews: bool,
 }
 
 /// An attribute that a heartbeat had wrong.
@@ -56,6 +61,9 @@ pub(super) struct Draft {
     /// Every type that the message adds or deletes.
     pub named_types: BTreeSet<Rtype>,
     pub ignored: Vec<BadAttribute>,
+    /// What the message says of its load, and what is known of that.
+    pub said: Said,
+    known_load: Option<Load>,
     /// Whether it is known by a target elsewhere, and so has no address here.
     is_elsewhere: bool,
 }
@@ -79,6 +87,7 @@ impl Draft {
         let standing =
             roll.find(pool, name).map(|entry| (Arc::clone(&entry.member), entry.ends_ms(roll.leases())));
         let before = standing.filter(|(member, ends_ms)| member.ends_ms(*ends_ms) > now_ms);
+        let known_load = roll.find(pool, name).and_then(|entry| roll.leases().load(entry.lease));
         let member = match &before {
             Some((member, _)) => member.without_lapsed(now_ms),
             None => Member {
@@ -102,6 +111,8 @@ impl Draft {
             named_attributes: false,
             named_types: BTreeSet::new(),
             ignored: Vec::new(),
+            said: Said::Nothing,
+            known_load: known_load.map(|load| load.said),
             is_elsewhere: target_of(name).is_some(),
         }
     }
@@ -207,7 +218,9 @@ impl Draft {
     /// Deletes the attributes that TXT rdata gives, as far as it gives their values.
     pub fn delete_attributes(&mut self, rdata: &[u8]) {
         self.named_types.insert(Rtype::TXT);
-        attributes::strings(rdata).for_each(|string| attributes::remove(&mut self.member.attributes, string));
+        for string in attributes::strings(rdata) {
+            attributes::remove(&mut self.member.attributes, &mut self.said, self.known_load, string);
+        }
     }
 
     /// Deletes one binding of a type, or all.
@@ -229,7 +242,7 @@ impl Draft {
         self.named_attributes = true;
         self.named_types.insert(Rtype::TXT);
         for string in attributes::strings(rdata) {
-            let bad = attributes::merge(&mut self.member.attributes, string).err();
+            let bad = attributes::merge(&mut self.member.attributes, &mut self.said, string).err();
             let is_told = self.ignored.len() < IGNORED_MAX;
             self.ignored.extend(bad.filter(|_| is_told));
         }
@@ -243,6 +256,7 @@ impl Draft {
         }
         if matches!(rtype, None | Some(Rtype::TXT)) {
             self.member.attributes.clear();
+            self.said = if self.known_load.is_some() { Said::Unsaid } else { Said::Nothing };
         }
         self.delete_addresses(rtype);
     }
@@ -301,18 +315,21 @@ impl Draft {
             bad,
         }));
         // A deletion of what was not there touches nobody.
-        if self.before.as_ref().is_some_and(|(before, _)| **before == self.member && !self.names_any()) {
+        let names_any = self.names_any();
+        let is_unmoved = self.before.as_ref().is_some_and(|(before, _)| **before == self.member);
+        if is_unmoved && !names_any && self.said == Said::Nothing {
             return Ok(None);
         }
+        let said = self.said;
         let key_lease_ms = match leaves {
             true if registration.is_asked => Some(registration.key_lease_ms),
             true => Some(self.member.key_lease_ms),
             // A deletion renews nothing.
-            false => self.names_any().then_some(registration.key_lease_ms),
+            false => names_any.then_some(registration.key_lease_ms),
         };
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
         let is_by_admin = registration.is_by_admin;
-        Ok(Some(Verdict { pool, name, keep, key_lease_ms, is_by_admin }))
+        Ok(Some(Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews: names_any }))
     }
 
     /// The member with its records' ends: those that the message names live for the lease from now on, all others keep

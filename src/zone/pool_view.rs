@@ -1,14 +1,17 @@
 //! A pool as answers see it: its members' records, encoded once, with the leases that they hang on.
 
 mod build;
+mod fields;
+mod list;
+mod rank;
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::PoolSettings;
-use crate::membership::{ELSEWHERE, LeaseRef, LeaseTable};
-use crate::policy::Ranking;
+use crate::membership::{ELSEWHERE, LeaseRef, LeaseTable, Load};
+use crate::policy::{Ranking, Warmth};
 use crate::wire::Rtype;
 
 pub(super) use build::{PoolRotors, ViewBuilder};
@@ -33,8 +36,25 @@ impl Hold {
 /// How often a view is scanned for renewals, at most, milliseconds. In between its bound may be early, never late.
 const SCAN_EVERY_MS: u64 = 100;
 
-/// The pool's records of one type at one name, in a stable order: by member, then as the member sorts them.
+/// The pool's records of one type at one name, and who of their members is picked.
 pub struct RecordList {
+    /// Shared by the views that differ in nothing but who is picked.
+    records: Arc<Records>,
+    /// Which members an answer shows: its places are theirs in this list.
+    pub ranking: Ranking,
+}
+
+impl Deref for RecordList {
+    type Target = Records;
+
+    fn deref(&self) -> &Records {
+        &self.records
+    }
+}
+
+/// Records of one type at one name, in a stable order: by member, then as the member sorts them.
+#[derive(Clone)]
+pub struct Records {
     /// Type of all of them.
     pub rtype: Rtype,
     octets: Box<[u8]>,
@@ -50,11 +70,11 @@ pub struct RecordList {
     pub distinct: usize,
     /// Where each member's records end among all; empty when each member has one.
     groups: Box<[u32]>,
-    /// Which members an answer shows: its places are theirs in this list.
-    pub ranking: Ranking,
+    /// What its member weighs by each record; the first of a member's says what it weighs among the others.
+    weights: Box<[u32]>,
 }
 
-impl RecordList {
+impl Records {
     /// The octets of the record at a place.
     pub fn record(&self, place: usize) -> &[u8] {
         self.octets.get(self.start(place)..self.start(place + 1)).unwrap_or_default()
@@ -119,6 +139,10 @@ pub struct MemberView {
     pub label: Box<[u8]>,
     /// Its weight among the pool's addresses; 0 takes it out of answers.
     pub weight: u32,
+    /// Its priority: larger is better.
+    pub priority: u32,
+    /// How much busier each pick makes it.
+    pub degradation: Load,
     /// The most that an answer for its own name may say, seconds.
     pub ttl_s: u32,
     /// Its own life, which ends with its last address.
@@ -129,6 +153,15 @@ pub struct MemberView {
     pub v6: Range<u32>,
     /// Its attributes as one TXT record, encoded; empty if it has none.
     pub txt: Box<[u8]>,
+}
+
+/// What a member's shares hang on that moves while what it registered stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How busy it is.
+    pub load: Load,
+    /// Whether it is a newcomer.
+    pub warmth: Warmth,
 }
 
 /// A name below a pool, resolved.
@@ -169,7 +202,10 @@ pub struct PoolView {
     first_end_ms: AtomicU64,
     /// When the bound may be looked for again, monotonic milliseconds.
     scan_at_ms: AtomicU64,
-    members: Box<[MemberView]>,
+    members: Arc<[MemberView]>,
+    /// How each member stands in the services' records, and since when, monotonic milliseconds.
+    shown: Arc<[Standing]>,
+    shown_since_ms: u64,
     /// The pool's A records.
     pub v4: RecordList,
     /// The pool's AAAA records.
@@ -177,7 +213,7 @@ pub struct PoolView {
     /// By service name, sorted. A service that nobody offers now has an empty list.
     services: Box<[(Box<[u8]>, RecordList)]>,
     /// The pool's SVCB and HTTPS records, as far as members have any: a list a type.
-    bindings: Box<[RecordList]>,
+    bindings: Arc<[RecordList]>,
 }
 
 impl PoolView {
@@ -192,7 +228,7 @@ impl PoolView {
         if first_end_ms < enough_ms && self.scan_at_ms.load(Ordering::Relaxed) <= now_ms {
             self.scan_at_ms.store(now_ms + SCAN_EVERY_MS, Ordering::Relaxed);
             let lists = [&self.v4, &self.v6].into_iter().chain(self.services.iter().map(|(_, list)| list));
-            let lists = lists.chain(&self.bindings);
+            let lists = lists.chain(self.bindings.iter());
             let ends = lists.flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases));
             first_end_ms = ends.min().unwrap_or(u64::MAX);
             self.first_end_ms.store(first_end_ms, Ordering::Relaxed);
@@ -261,7 +297,7 @@ impl PoolView {
 
     /// The lists of the pool's own name.
     pub fn own_lists(&self) -> impl Iterator<Item = &RecordList> {
-        [&self.v4, &self.v6].into_iter().chain(&self.bindings)
+        [&self.v4, &self.v6].into_iter().chain(self.bindings.iter())
     }
 
     /// The member whose record a hold is.

@@ -2,6 +2,7 @@
 
 mod browsing;
 mod ordinary;
+mod ranking;
 mod succession;
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use browsing::Browsing;
+use ranking::Due;
 
 use super::build::FileMark;
 use super::names::{Ends, Names};
@@ -58,6 +60,8 @@ pub struct Publisher {
     /// How names differ from the file. Those that UPDATE has emptied are not in the index.
     differences: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
     browsing: Browsing,
+    /// Pools that are to be ranked again.
+    due: Due,
 }
 
 struct Published {
@@ -70,6 +74,8 @@ struct Published {
     pending: Option<Arc<[Rrset]>>,
     /// Since when it has no member, monotonic milliseconds.
     empty_since_ms: Option<u64>,
+    /// From when on it may be ranked again, monotonic milliseconds.
+    rank_from_ms: u64,
 }
 
 /// What came of a pool's services.
@@ -99,6 +105,7 @@ impl Publisher {
             nothing: Arc::new(Node::empty()),
             differences: HashMap::default(),
             browsing: Browsing::default(),
+            due: Due::default(),
         }
     }
 
@@ -218,20 +225,28 @@ impl Publisher {
             .collect();
         let learned = known.learn_services((&self.zone, &self.names), pool, &offered, rotors);
         let labels = labels_of(pool);
+        let before = known.cell.load_full();
         let builder = ViewBuilder {
             pool,
             labels,
             settings: &known.settings,
             rotors: &known.rotors,
             leases: roll.leases(),
+            before: match &before.role {
+                Role::Pool(view) => Some(view),
+                _ => None,
+            },
+            now_ms,
         };
-        let role = Role::Pool(builder.build(&entries));
-        let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&known.cell.load().rrsets));
-        known.cell.store(Node { rrsets, role });
+        let (view, again_ms) = builder.build(&entries);
+        let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&before.rrsets));
+        known.cell.store(Node { rrsets, role: Role::Pool(view) });
         let cell = Arc::clone(&known.cell);
+        let is_new = !std::mem::replace(&mut known.indexed, true);
+        self.note_ranked(pool, entries.len(), again_ms, now_ms);
         // A name enters the index after the view that it leads to.
         let mut names: Vec<_> = learned.names.into_iter().map(|name| (name, Arc::clone(&cell))).collect();
-        if !std::mem::replace(&mut known.indexed, true) {
+        if is_new {
             names.push((Arc::clone(pool), Arc::clone(&cell)));
             self.set_roles_below(pool, Some(&cell));
         }
@@ -252,6 +267,7 @@ impl Publisher {
         let pools: Vec<PoolHandle> = pools.map(|(pool, _)| Arc::clone(pool)).collect();
         for pool in pools {
             let Some(known) = self.pools.remove(&pool) else { continue };
+            self.due.forget(&pool);
             known.give_back(rotors);
             for (service, _) in &known.rotors.services {
                 self.unlist(&pool, service, &known.cell);
@@ -276,8 +292,16 @@ impl Publisher {
 impl Published {
     fn new(cell: Arc<Cell>, settings: Arc<PoolSettings>, rotors: &mut RotorIds) -> Self {
         let rotors = PoolRotors { v4: rotors.take(), v6: rotors.take(), services: Vec::new() };
-        let (declared, indexed) = (false, false);
-        Published { cell, settings, rotors, declared, indexed, pending: None, empty_since_ms: None }
+        Published {
+            cell,
+            settings,
+            rotors,
+            declared: false,
+            indexed: false,
+            pending: None,
+            empty_since_ms: None,
+            rank_from_ms: 0,
+        }
     }
 
     /// Remembers services that members began to offer. A service stays known while the pool is, so that its name is NODATA and

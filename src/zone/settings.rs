@@ -35,6 +35,10 @@ pub struct PoolSettings {
     pub addresses: Shown,
     /// Members a SRV answer shows.
     pub services: Shown,
+    /// In what time half of a difference in load shows, milliseconds; 0 shows it at once.
+    pub load_half_life_ms: u32,
+    /// How long a newcomer takes to its full share, milliseconds; 0 has it at once.
+    pub warm_up_ms: u32,
     /// Lease lengths.
     pub leases: LeaseRules,
     /// Who is told what the pool makes of its members.

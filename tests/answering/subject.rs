@@ -72,8 +72,16 @@ fn input((apex, text): &(String, String)) -> ZoneInput {
     let leases = LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 };
     let (addresses, services) = (Shown::All, Shown::All);
     let debug_from = Default::default();
-    let defaults =
-        PoolSettings { policy: Policy::RoundRobin, ttl_s: 5, addresses, services, leases, debug_from };
+    let defaults = PoolSettings {
+        policy: Policy::RoundRobin,
+        ttl_s: 5,
+        addresses,
+        services,
+        load_half_life_ms: 0,
+        warm_up_ms: 0,
+        leases,
+        debug_from,
+    };
     let (negative_ttl_s, create_pools, pools) = (NEGATIVE_TTL_S, false, Vec::new());
     let settings = ZoneSettings { apex, negative_ttl_s, create_pools, defaults, pools };
     ZoneInput { settings, records, grants: Grants::default(), serial: 7 }

@@ -1,7 +1,7 @@
 //! A member's life: joining, renewing, changing, leaving, and who may do it.
 
 use hickory_proto::op::ResponseCode;
-use rollcall::membership::{Cause, FOREVER_MS, LEASE_FOREVER_MS, Member, Registered};
+use rollcall::membership::{Cause, FOREVER_MS, LEASE_FOREVER_MS, Member, Registered, Said};
 use rollcall::update::Limits;
 
 use super::world::{World, of_member};
@@ -357,6 +357,8 @@ fn a_pool_that_no_zone_has_any_more_does_not_come_back() {
             ends_ms: world.now_ms + 30_000,
             name_ends_ms: world.now_ms + 30_000,
             signed: None,
+            said: Said::Nothing,
+            renews: true,
             restored: true,
         };
         let change = world.registrar.restore(&pool.into(), b"m1", registered, world.now_ms);
@@ -371,8 +373,15 @@ fn a_permanent_member_is_answered_with_the_pools_ttl_however_long_it_is_there() 
     let change = of_member(&world.changes.pop().unwrap()).clone();
     let member =
         Member { lease_ms: LEASE_FOREVER_MS, own_ttl_s: 4, ..(**change.after.as_ref().unwrap()).clone() };
-    let registered =
-        Registered { member, ends_ms: FOREVER_MS, name_ends_ms: FOREVER_MS, signed: None, restored: true };
+    let registered = Registered {
+        member,
+        ends_ms: FOREVER_MS,
+        name_ends_ms: FOREVER_MS,
+        signed: None,
+        said: Said::Nothing,
+        renews: true,
+        restored: true,
+    };
     let change = world.registrar.restore(&change.pool, b"m2", registered, world.now_ms).unwrap();
     world.registrar.publish(&[change], world.now_ms).unwrap();
     assert_eq!(world.ask("m2.web", "A").ttl_s(), 4);

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use rollcall::membership::{Address, Attributes, Member, PoolHandle, Registered, Service};
+use rollcall::membership::{Address, Attributes, Member, PoolHandle, Registered, Said, Service};
 use rollcall::policy::{Policy, Shown};
 use rollcall::query::Transport;
 use rollcall::zone::PoolSettings;
@@ -137,7 +137,15 @@ fn crowd(members: u32) -> World {
             attributes: Attributes::default(),
         };
         let ends_ms = world.now_ms + 3_600_000;
-        let registered = Registered { member, ends_ms, name_ends_ms: ends_ms, signed: None, restored: true };
+        let registered = Registered {
+            member,
+            ends_ms,
+            name_ends_ms: ends_ms,
+            signed: None,
+            said: Said::Nothing,
+            renews: true,
+            restored: true,
+        };
         let name = format!("m{number:05}");
         world.registrar.restore(&pool, name.as_bytes(), registered, world.now_ms).unwrap()
     });

@@ -68,6 +68,8 @@ pub fn pool_settings(policy: Policy) -> PoolSettings {
         ttl_s: 5,
         addresses: policy.addresses_by_default(),
         services: Shown::All,
+        load_half_life_ms: 0,
+        warm_up_ms: 0,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
         debug_from: ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap()).into(),
     }

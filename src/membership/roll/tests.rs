@@ -24,7 +24,15 @@ fn member(ips: &[(u8, u64)]) -> Member {
 
 /// Registered without a signature, with a lease until then.
 fn until(ends_ms: u64, member: Member) -> Registered {
-    Registered { member, ends_ms, name_ends_ms: ends_ms, signed: None, restored: false }
+    Registered {
+        member,
+        ends_ms,
+        name_ends_ms: ends_ms,
+        signed: None,
+        said: Said::Nothing,
+        renews: true,
+        restored: false,
+    }
 }
 
 /// As `until`, by a message that was signed then.
@@ -55,7 +63,7 @@ fn a_life_from_joining_to_silence() {
     let joined = roll.put(&pool, b"m1", until(30_000, member(&[(1, FOLLOWS_LEASE)])), 0).unwrap();
     assert_eq!((joined.cause, roll.len()), (Cause::Joined, 1));
     let renewed = roll.put(&pool, b"m1", until(40_000, member(&[(1, FOLLOWS_LEASE)])), 0).unwrap();
-    roll.move_lease(&renewed);
+    roll.move_lease(&renewed, 0, 0);
     assert_eq!(renewed.cause, Cause::Renewed);
     assert!(!renewed.is_durable() && !renewed.is_visible() && !renewed.reshapes());
     assert!(roll.expire(39_990, 100).0.is_empty(), "the first timer fires and is set again");
@@ -112,7 +120,7 @@ fn who_left_is_answered_until_that_is_published() {
     let renewed = roll.put(&pool, b"m1", until(20_000, member(&[(1, FOLLOWS_LEASE)])), 0).unwrap();
     assert!(renewed.reshapes(), "a lease that ends sooner makes the view's bound late");
     assert_eq!(roll.leases().ends_ms(lease), Some(30_000));
-    roll.move_lease(&renewed);
+    roll.move_lease(&renewed, 0, 0);
     assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
     let left = roll.remove(&pool, b"m1", FREE, 0).unwrap();
     assert_eq!(roll.leases().ends_ms(lease), Some(20_000));
@@ -129,7 +137,7 @@ fn a_lease_that_is_cut_is_swept_in_time_though_the_wheel_was_tidied() {
     // What tidying does: timers are set anew, for the ends that the lease table has.
     roll.wheel.clear();
     roll.pools.get_mut(&pool).unwrap().get_mut(&b"m1"[..]).unwrap().timer_ms = 3_600_000;
-    roll.move_lease(&cut);
+    roll.move_lease(&cut, 0, 0);
     assert_eq!(causes(&roll.expire(30_008, 100).0), [Cause::Expired]);
 }
 
@@ -169,10 +177,10 @@ fn a_permanent_member_has_no_end_and_no_timer() {
     assert!(roll.settle(&pool, b"m1", century_ms).is_none());
     // It takes a lease, and is permanent again before that is over; the timer that was set finds nothing to do.
     let leased = roll.put(&pool, b"m1", until(30_000, member(&[(1, FOLLOWS_LEASE)])), 0).unwrap();
-    roll.move_lease(&leased);
+    roll.move_lease(&leased, 0, 0);
     assert!(leased.is_durable() && leased.reshapes(), "a lease that ends sooner makes the view's bound late");
     let for_ever = roll.put(&pool, b"m1", until(ends_ms, permanent()), 0).unwrap();
-    roll.move_lease(&for_ever);
+    roll.move_lease(&for_ever, 0, 0);
     assert_eq!(roll.expire(60_000, 100).0.len() + roll.wheel.len(), 0);
     assert_eq!(roll.find(&pool, b"m1").unwrap().ends_ms(roll.leases()), FOREVER_MS);
     // A record that it no longer names ends all the same.
@@ -228,13 +236,13 @@ fn a_heartbeat_moves_the_names_end_and_the_floor_when_it_is_published() {
     let renewed = roll.put(&pool, b"m1", signed_at(1_010, 40_000), 10_000).unwrap();
     assert_eq!(renewed.floor, (Some(signed(1_000)), Some(signed(1_010))));
     assert_eq!(floor_s(&roll, 10_000), 1_000, "it may yet be taken back");
-    roll.move_lease(&renewed);
+    roll.move_lease(&renewed, 0, 0);
     assert_eq!(floor_s(&roll, 10_000), 1_010);
     assert_eq!(roll.find(&pool, b"m1").unwrap().name_ends_ms, 40_000);
     // An unsigned message, or an older one that somebody let pass, lowers nothing.
     for older in [until(50_000, member(&[(1, FOLLOWS_LEASE)])), signed_at(900, 50_000)] {
         let change = roll.put(&pool, b"m1", older, 20_000).unwrap();
-        roll.move_lease(&change);
+        roll.move_lease(&change, 0, 0);
         assert_eq!(floor_s(&roll, 20_000), 1_010);
     }
 }
@@ -331,7 +339,7 @@ fn a_stop_lists_the_floors_that_the_store_does_not_have() {
         roll.put(&pool, b"m2", signed_at(1_010, 40_000), 10_000).unwrap(),
         roll.put(&pool, b"m3", durable, 20_000).unwrap(),
     ] {
-        roll.move_lease(&change);
+        roll.move_lease(&change, 0, 0);
     }
     let [change] = roll.unstored_floors().try_into().unwrap();
     assert_eq!((&*change.name, change.floor), (&b"m2"[..], (Some(signed(1_000)), Some(signed(1_010)))));

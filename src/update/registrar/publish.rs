@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{FORGET_EVERY_MS, Registrar};
 use crate::change::Change;
-use crate::membership::PoolHandle;
+use crate::membership::{self, PoolHandle};
 use crate::update::pending::Pending;
 use crate::wire::WireError;
 use crate::zone::NameChange;
@@ -46,7 +46,7 @@ impl Registrar {
         for change in changes {
             let mut is_visible = change.is_visible();
             if let Change::Member(change) = change {
-                self.roll.move_lease(change);
+                self.move_lease(change, now_ms);
                 let is_back = self.is_claimed(&change.pool);
                 is_visible |= is_back;
                 reshaped.extend((is_back || change.reshapes()).then(|| Arc::clone(&change.pool)));
@@ -72,6 +72,28 @@ impl Registrar {
             }
         }
         Ok(())
+    }
+
+    /// Moves a member's lease, and has its pool ranked again if the member stands otherwise in it.
+    fn move_lease(&mut self, change: &membership::Change, now_ms: u64) {
+        let at = self.zone_of(&change.pool);
+        let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else {
+            self.roll.move_lease(change, now_ms, 0);
+            return;
+        };
+        let half_life_ms = publisher.pool(&change.pool).map_or(0, |settings| settings.load_half_life_ms);
+        if self.roll.move_lease(change, now_ms, half_life_ms) {
+            publisher.rank_soon(&change.pool);
+        }
+    }
+
+    /// Ranks pools whose members stand otherwise than they did, no more than about `members_max` of them at a time: the rest is
+    /// still due.
+    pub fn rank(&mut self, now_ms: u64, members_max: usize) {
+        let mut left = members_max;
+        for (publisher, _) in self.zones.iter_mut() {
+            left = left.saturating_sub(publisher.rank_due(self.roll.leases(), now_ms, left));
+        }
     }
 
     /// Whether a pool is yet to be published: of its first member, or of one who waited while no zone could have it.

@@ -136,7 +136,7 @@ impl Registrar {
     ) -> Result<Vec<Change>, Refusal> {
         ignored.extend(plan.ignored);
         let mut changes = Vec::new();
-        for Verdict { pool, name, keep, key_lease_ms, is_by_admin } in plan.verdicts {
+        for Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews } in plan.verdicts {
             let signed = signed.filter(|_| !is_by_admin);
             changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
             let held_until_ms = || self.roll.find(&pool, &name).map_or(0, |entry| entry.name_ends_ms);
@@ -151,7 +151,8 @@ impl Registrar {
                     if let Some((publisher, _)) = self.zones.get_mut(at) {
                         publisher.claim(&pool, &mut self.rotors, now_ms);
                     }
-                    let registered = Registered { member, ends_ms, name_ends_ms, signed, restored: false };
+                    let registered =
+                        Registered { member, ends_ms, name_ends_ms, signed, said, renews, restored: false };
                     let put = self.roll.put(&pool, &name, registered, now_ms);
                     changes.push(Change::Member(put.map_err(|full| Refusal::Limit(full.to_string()))?));
                 }

@@ -1,13 +1,15 @@
 //! From a pool's members to its view: every record encoded once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::list::ListBuilder;
+use super::rank::{Electorate, Standings, turn_of};
 use super::{Hold, MemberView, PoolView, RecordList};
 use crate::membership::{ELSEWHERE, Entry, LeaseTable, Member, MemberName, Service};
-use crate::policy::{Policy, Ranking, RotorId, Shown};
+use crate::policy::{Candidate, Policy, RotorId, Shown};
 use crate::wire::Rtype;
 use crate::zone::PoolSettings;
 use crate::zone::node::encode;
@@ -28,18 +30,22 @@ pub(in crate::zone) struct ViewBuilder<'a> {
     pub settings: &'a Arc<PoolSettings>,
     pub rotors: &'a PoolRotors,
     pub leases: &'a LeaseTable,
+    /// The view that was published before, if there was one.
+    pub before: Option<&'a PoolView>,
+    pub now_ms: u64,
 }
 
 impl ViewBuilder<'_> {
-    /// Makes the view of these members, who come in name order.
-    pub fn build(&self, entries: &[(&MemberName, &Entry)]) -> PoolView {
+    /// Makes the view of these members, who come in name order. When it is to be ranked again though nothing is said,
+    /// monotonic milliseconds, comes with it.
+    pub fn build(&self, entries: &[(&MemberName, &Entry)]) -> (PoolView, Option<u64>) {
         let mut v4 = ListBuilder::new(Rtype::A);
         let mut v6 = ListBuilder::new(Rtype::AAAA);
         let mut members = Vec::with_capacity(entries.len());
         let mut first_end_ms = u64::MAX;
         for (at, (name, entry)) in entries.iter().enumerate() {
             let member = &entry.member;
-            let (v4_from, v6_from) = (v4.holds.len() as u32, v6.holds.len() as u32);
+            let (v4_from, v6_from) = (v4.len() as u32, v6.len() as u32);
             for address in &member.addresses {
                 let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms: address.lapses_ms };
                 match address.ip {
@@ -57,33 +63,56 @@ impl ViewBuilder<'_> {
             members.push(MemberView {
                 label: name.as_ref().into(),
                 weight: address_weight(member),
+                priority: member.attributes.priority().unwrap_or(Candidate::PRIORITY),
+                degradation: member.attributes.degradation().unwrap_or(Candidate::DEGRADATION),
                 ttl_s,
                 hold: Hold { lease: entry.lease, member: at as u32, lapses_ms: member.lapses_ms() },
-                v4: v4_from..v4.holds.len() as u32,
-                v6: v6_from..v6.holds.len() as u32,
+                v4: v4_from..v4.len() as u32,
+                v6: v6_from..v6.len() as u32,
                 txt: attributes_txt(member, ttl_s),
             });
         }
+        let standings = Standings::of(self.settings, &members, self.before, self.leases, self.now_ms);
+        let again_ms = standings.rank_again_ms(self.settings, self.now_ms);
+        let electorate = |standings| Electorate { members: &members, standings, leases: self.leases };
+        let (now, shown) = (electorate(&standings.now), electorate(&standings.shown));
+        let ranked = |list: ListBuilder, terms: (Policy, Shown), rotor| {
+            let records = list.finish();
+            RecordList { ranking: now.rank(&records, terms, rotor, turn_of(self.now_ms)), records }
+        };
+        let addresses = (self.settings.policy, self.settings.addresses);
         let services = self.rotors.services.iter().map(|(service, rotor)| {
-            let list = self.service_list(service, entries);
-            (service.clone(), list.finish(self.settings.policy, self.settings.services, *rotor))
+            let list = self.service_list(service, entries, &shown);
+            (service.clone(), ranked(list, (self.settings.policy, self.settings.services), *rotor))
         });
-        PoolView {
+        let services = services.collect();
+        // Never turned: these are answered as a whole.
+        let whole = (Policy::RoundRobin, Shown::All);
+        let bindings = self.bindings(entries).into_iter().map(|list| ranked(list, whole, self.rotors.v4));
+        let (bindings, v4, v6) = (
+            bindings.collect(),
+            ranked(v4, addresses, self.rotors.v4),
+            ranked(v6, addresses, self.rotors.v6),
+        );
+        let view = PoolView {
             settings: Arc::clone(self.settings),
             labels: self.labels,
             first_end_ms: AtomicU64::new(first_end_ms),
             scan_at_ms: AtomicU64::new(0),
             members: members.into(),
-            services: services.collect(),
-            bindings: self.bindings(entries),
-            v4: v4.finish(self.settings.policy, self.settings.addresses, self.rotors.v4),
-            v6: v6.finish(self.settings.policy, self.settings.addresses, self.rotors.v6),
-        }
+            shown: standings.shown,
+            shown_since_ms: standings.shown_since_ms,
+            services,
+            bindings,
+            v4,
+            v6,
+        };
+        (view, again_ms)
     }
 
     /// The members' SVCB and HTTPS records. All of them stand in every answer, in a stable order: a client chooses by their
     /// own priority (RFC 9460 section 2.4.1). Only the weight 0 takes a member out.
-    fn bindings(&self, entries: &[(&MemberName, &Entry)]) -> Box<[RecordList]> {
+    fn bindings(&self, entries: &[(&MemberName, &Entry)]) -> Vec<ListBuilder> {
         let in_service =
             entries.iter().enumerate().filter(|(_, (_, entry))| address_weight(&entry.member) > 0);
         let bound = || {
@@ -99,36 +128,34 @@ impl ViewBuilder<'_> {
                 let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
                 list.push(self.settings.ttl_s, &[&binding.rdata], hold, 1);
             }
-            // Never turned: these are answered as a whole.
-            list.finish(Policy::RoundRobin, Shown::All, self.rotors.v4)
+            list
         });
         lists.collect()
     }
 
-    /// The SRV records of one service. Round-robin leaves priority and weight as registered; any other policy writes one
-    /// priority, and weights in proportion, so that a client's own choice (RFC 2782) is the policy's.
-    fn service_list(&self, service: &[u8], entries: &[(&MemberName, &Entry)]) -> ListBuilder {
+    /// The SRV records of one service, with what the policy writes into them.
+    fn service_list(
+        &self,
+        service: &[u8],
+        entries: &[(&MemberName, &Entry)],
+        shown: &Electorate<'_>,
+    ) -> ListBuilder {
         let offers = || {
             entries.iter().enumerate().flat_map(|(at, (name, entry))| {
                 let offered = entry.member.services.iter().filter(|offer| *offer.service == *service);
-                offered.map(move |offer| (at, *name, *entry, offer))
+                offered.map(move |offer| (at as u32, *name, *entry, offer))
             })
         };
-        let heaviest =
-            offers().map(|(_, _, entry, offer)| service_weight(&entry.member, offer)).max().unwrap_or(1);
+        let weights = offers().map(|(at, _, entry, offer)| (at, service_weight(&entry.member, offer)));
+        let fields = shown.fields(self.settings.policy, weights);
         let mut list = ListBuilder::new(Rtype::SRV);
         for (at, name, entry, offer) in offers() {
             let weight = service_weight(&entry.member, offer);
-            let (priority, shown_weight) = match self.settings.policy {
-                Policy::RoundRobin => (offer.priority, offer.weight),
-                Policy::WeightedRandom => {
-                    let scaled = u64::from(weight) * 65_535 / u64::from(heaviest.max(1));
-                    (0, scaled.clamp(1, 65_535) as u16)
-                }
-            };
+            let Some(candidate) = shown.candidate(at, weight) else { continue };
+            let (priority, shown_weight) = fields.write(&candidate, (offer.priority, offer.weight));
             // A SRV whose member has no address left would lead nowhere.
             let lapses_ms = offer.lapses_ms.min(entry.member.lapses_ms());
-            let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
+            let hold = Hold { lease: entry.lease, member: at, lapses_ms };
             let fixed = [priority.to_be_bytes(), shown_weight.to_be_bytes(), offer.port.to_be_bytes()];
             let len = [name.len() as u8];
             let rdata = match name.split_first() {
@@ -168,68 +195,4 @@ fn attributes_txt(member: &Member, ttl_s: u32) -> Box<[u8]> {
         encode(&mut record, Rtype::TXT, ttl_s, &[&rdata]);
     }
     record.into()
-}
-
-struct ListBuilder {
-    rtype: Rtype,
-    octets: Vec<u8>,
-    ends: Vec<u32>,
-    holds: Vec<Hold>,
-    /// One a member, as are the weights.
-    groups: Vec<u32>,
-    weights: Vec<u32>,
-}
-
-impl ListBuilder {
-    fn new(rtype: Rtype) -> Self {
-        let (octets, ends, holds) = (Vec::new(), Vec::new(), Vec::new());
-        ListBuilder { rtype, octets, ends, holds, groups: Vec::new(), weights: Vec::new() }
-    }
-
-    /// Adds a record. Records of one member come one after another; the first of them gives the member's weight.
-    fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32) {
-        encode(&mut self.octets, self.rtype, ttl_s, rdata);
-        self.ends.push(self.octets.len() as u32);
-        if self.holds.last().is_none_or(|before| before.member != hold.member) {
-            self.groups.push(0);
-            self.weights.push(weight);
-        }
-        self.holds.push(hold);
-        if let Some(end) = self.groups.last_mut() {
-            *end = self.holds.len() as u32;
-        }
-    }
-
-    fn finish(mut self, policy: Policy, shown: Shown, rotor: RotorId) -> RecordList {
-        let hasher = foldhash::fast::RandomState::default();
-        let mut seen = HashMap::with_capacity_and_hasher(self.holds.len(), hasher);
-        let mut start = 0;
-        let firsts = self.ends.iter().zip(0..).map(|(&end, place)| {
-            let record = self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize);
-            *seen.entry(record).or_insert(place)
-        });
-        let mut firsts: Vec<u32> = firsts.collect();
-        let distinct = seen.len();
-        if distinct == self.holds.len() {
-            firsts = Vec::new();
-        }
-        let each = self.ends.first().copied().unwrap_or(0);
-        if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
-            self.ends.clear();
-        }
-        if self.groups.len() == self.holds.len() {
-            self.groups.clear();
-        }
-        RecordList {
-            rtype: self.rtype,
-            octets: self.octets.into(),
-            ends: self.ends.into(),
-            each,
-            holds: self.holds.into(),
-            firsts: firsts.into(),
-            distinct,
-            groups: self.groups.into(),
-            ranking: Ranking::new(policy, shown, rotor, &self.weights),
-        }
-    }
 }

@@ -83,6 +83,8 @@ impl Publisher {
                     known.pending = None;
                     cell.share(node);
                     self.list_pool(&pool, &cell)?;
+                    // Whatever was to come of it goes on from here.
+                    self.rank_soon(&pool);
                 }
                 None => self.publish(&pool, roll, rotors, now_ms)?,
             }
@@ -118,6 +120,7 @@ impl Published {
             indexed: false,
             pending: None,
             empty_since_ms: known.empty_since_ms,
+            rank_from_ms: known.rank_from_ms,
         }
     }
 

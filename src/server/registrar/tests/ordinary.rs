@@ -32,6 +32,8 @@ fn small() -> Registrar {
         ttl_s: 5,
         addresses,
         services,
+        load_half_life_ms: 0,
+        warm_up_ms: 0,
         leases,
         debug_from: [].into(),
     };

@@ -1,0 +1,132 @@
+//! The least used first, where each pick makes its member busier until it says how busy it is (RFC 5356 section 5.2).
+//!
+//! A tournament: who is the least used of each pair of members, of each pair of pairs, and of all. A pick reads the winner and
+//! replays its matches, log n of them. All workers share it, for what one has asked of a member is true for all; its words are
+//! atomic and nobody waits. Two workers that replay the same match at once may leave the wrong winner, until either of the two
+//! that played is picked or ranked again: a pick may then miss the least used for a moment, and never anything else.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::candidate::Candidate;
+use crate::membership::LeaseTable;
+
+/// Of a member's word, the bits that tell equals apart: who was picked longest ago comes first.
+const TURN_BITS: u32 = 24;
+const LEVEL_MAX: u64 = u64::MAX >> TURN_BITS;
+/// Matches that one pick may have open. A pick of [`super::Shown::PICK_MAX`] of a million opens 1,280.
+const OPEN_MAX: usize = 4096;
+
+/// Members in order of rank, and who is the least used among them.
+#[derive(Debug)]
+pub(super) struct Tournament {
+    players: Box<[Player]>,
+    /// The least used member below each node: the first below all, the two below node n at 2n and 2n + 1. The members are the
+    /// nodes from `players.len()` on.
+    winners: Box<[AtomicU32]>,
+    /// Picks since this was made.
+    turn: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Player {
+    candidate: Candidate,
+    /// Level, then turn.
+    word: AtomicU64,
+}
+
+/// What is yet to be looked at in a pick of several. The capacity is taken once a worker.
+#[derive(Debug)]
+pub struct Open(BinaryHeap<Reverse<(u64, u32)>>);
+
+impl Default for Open {
+    fn default() -> Self {
+        Open(BinaryHeap::with_capacity(OPEN_MAX))
+    }
+}
+
+fn word(level: u64, turn: u32) -> u64 {
+    let turn_bits = u64::from(turn) & ((1 << TURN_BITS) - 1);
+    (level.min(LEVEL_MAX) << TURN_BITS) | turn_bits
+}
+
+impl Tournament {
+    /// Of these members. Equals begin in the list's order from place `start` on: whoever makes one tournament after the other
+    /// moves it, so that nobody is always the first.
+    pub fn new(candidates: impl ExactSizeIterator<Item = Candidate>, start: u64) -> Self {
+        let count = candidates.len();
+        let start = start.checked_rem(count as u64).unwrap_or(0) as usize;
+        let players = candidates.enumerate().map(|(rank, candidate)| {
+            let turn = (rank + count - start) % count.max(1);
+            Player { candidate, word: AtomicU64::new(word(candidate.level(candidate.picks), turn as u32)) }
+        });
+        let players = players.collect();
+        let winners = (0..count).map(|_| AtomicU32::new(0)).collect();
+        let tournament = Tournament { players, winners, turn: AtomicU32::new(count as u32) };
+        (1..count).rev().for_each(|node| tournament.play(node));
+        tournament
+    }
+
+    /// Who wins at a node.
+    fn winner(&self, node: usize) -> u32 {
+        match node.checked_sub(self.players.len()) {
+            Some(rank) => rank as u32,
+            None => self.winners.get(node).map_or(0, |winner| winner.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn word_of(&self, rank: u32) -> u64 {
+        self.players.get(rank as usize).map_or(u64::MAX, |player| player.word.load(Ordering::Relaxed))
+    }
+
+    /// Of each rank, how busy it is, and since when it was picked last.
+    pub fn words(&self) -> impl Iterator<Item = u64> {
+        self.players.iter().map(|player| player.word.load(Ordering::Relaxed))
+    }
+
+    fn play(&self, node: usize) {
+        let (one, other) = (self.winner(2 * node), self.winner(2 * node + 1));
+        let winner = if self.word_of(other) < self.word_of(one) { other } else { one };
+        if let Some(place) = self.winners.get(node) {
+            place.store(winner, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes a member that was picked busier by what it said a pick costs.
+    pub fn count(&self, rank: usize, leases: &LeaseTable) {
+        let Some(player) = self.players.get(rank) else { return };
+        let picks = leases.count_pick(player.candidate.lease);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        player.word.store(word(player.candidate.level(picks), turn), Ordering::Relaxed);
+        let mut node = (self.players.len() + rank) / 2;
+        while node > 0 {
+            self.play(node);
+            node /= 2;
+        }
+    }
+
+    /// Gives ranks, the least used first, until `give` wants no more or none are left; of one that died unnoticed, the next in
+    /// its place. Past [`OPEN_MAX`] open matches, which takes hundreds of them, the rest is not looked at.
+    pub fn least(&self, open: &mut Open, mut give: impl FnMut(usize) -> bool) {
+        let heap = &mut open.0;
+        heap.clear();
+        let mut next = (!self.players.is_empty()).then_some(1_u32);
+        while let Some(node) = next {
+            let rank = self.winner(node as usize);
+            if !give(rank as usize) {
+                return;
+            }
+            // The others below this node: whoever lost against the winner on its way up here.
+            let leaf = self.players.len() as u32 + rank;
+            let way = node.leading_zeros().saturating_sub(leaf.leading_zeros());
+            for level in 0..way {
+                let loser = (leaf >> level) ^ 1;
+                if heap.len() < OPEN_MAX {
+                    heap.push(Reverse((self.word_of(self.winner(loser as usize)), loser)));
+                }
+            }
+            next = heap.pop().map(|Reverse((_, node))| node);
+        }
+    }
+}

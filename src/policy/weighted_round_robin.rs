@@ -1,0 +1,139 @@
+//! In turn, each as often in a round as its weight says, and evenly spread over it (RFC 5356 section 4.2).
+//!
+//! A round has as many turns as the weights come to. Whose a turn is, is found by halving the ranks: of the turns that fall
+//! to a half of them, each half of that half gets as many as its weights say, spread as evenly as whole turns can be. So a
+//! turn is a descent of log n steps, a function of its number alone: a worker keeps one number a list, in a round everybody
+//! is picked exactly as often as it weighs, and at any point of it within a few turns of that.
+
+use std::ops::Range;
+
+use super::totals::{Drawn, Totals};
+
+/// Most turns that a round may have: their products with weights stay in 64 bits. Weights that come to more are taken in
+/// proportion.
+pub(super) const ROUND_MAX: u64 = 1 << 31;
+
+/// Gives the ranks whose turns follow from turn `start` on, without those that have had one in this pick, until `give` wants
+/// no more or none are left.
+pub(super) fn take_turns(
+    totals: &Totals,
+    start: u64,
+    drawn: &mut Drawn,
+    mut give: impl FnMut(usize) -> bool,
+) {
+    drawn.clear();
+    let (round, mut left) = (totals.all(), totals.all());
+    let mut turn = start;
+    while left > 0 {
+        let mut rank = whose(totals, turn % round, &Drawn::none());
+        if drawn.has(rank) {
+            // Its turn is another's, as if it were not there.
+            rank = whose(totals, turn % left, drawn);
+        }
+        if !give(rank) {
+            return;
+        }
+        let share = totals.share(rank);
+        if !drawn.insert(share) {
+            _ = drawn.undrawn_from(rank, totals.len()).filter(|other| *other != rank).all(give);
+            return;
+        }
+        left = left.saturating_sub(share.weight);
+        turn += 1;
+    }
+}
+
+/// Whose a turn of a round is that those who are drawn take no part in. The turn is below what is left of the weights.
+fn whose(totals: &Totals, mut turn: u64, drawn: &Drawn) -> usize {
+    let mut ranks: Range<usize> = 0..totals.len();
+    while ranks.len() > 1 {
+        let middle = ranks.start + ranks.len() / 2;
+        let all = totals.left_in(ranks.clone(), drawn).max(1);
+        let lower = totals.left_in(ranks.start..middle, drawn);
+        // How many of the first turns are the lower half's: its part of them, rounded. No number here is over 2^63.
+        let of_first = |turns: u64| (2 * turns * lower + all) / (2 * all);
+        let before = of_first(turn);
+        if of_first(turn + 1) > before {
+            (ranks.end, turn) = (middle, before);
+        } else {
+            (ranks.start, turn) = (middle, turn - before);
+        }
+    }
+    ranks.start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(weights: &[u64]) -> Totals {
+        Totals::new(weights.iter().copied(), ROUND_MAX)
+    }
+
+    fn turns(totals: &Totals, start: u64, wanted: usize) -> Vec<usize> {
+        let mut picked = Vec::new();
+        take_turns(totals, start, &mut Drawn::default(), |rank| {
+            picked.push(rank);
+            picked.len() < wanted
+        });
+        picked
+    }
+
+    fn round(weights: &[u64]) -> Vec<usize> {
+        let totals = totals(weights);
+        (0..totals.all()).map(|turn| turns(&totals, turn, 1)[0]).collect()
+    }
+
+    #[test]
+    fn a_round_has_each_as_often_as_it_weighs_and_evenly_spread() {
+        for (weights, wanted) in [
+            (&[1, 1, 1][..], &[1, 0, 2][..]),
+            (&[1, 1, 1, 1], &[0, 2, 1, 3]),
+            (&[5, 1, 1], &[0, 1, 0, 0, 0, 2, 0]),
+            (&[1, 2, 3], &[2, 1, 0, 2, 1, 2]),
+            (&[20, 40], &[1, 0, 1]),
+            (&[3], &[0]),
+        ] {
+            assert_eq!(round(weights), wanted, "{weights:?}");
+        }
+    }
+
+    /// Whatever the weights: exact in a round, and never far from it within.
+    #[test]
+    fn shares_are_kept_throughout_a_round() {
+        let mut rng = fastrand::Rng::with_seed(4);
+        let mut worst = 0.0_f64;
+        for _ in 0..100 {
+            let weights: Vec<u64> = (0..rng.usize(1..40)).map(|_| rng.u64(1..50)).collect();
+            let totals = totals(&weights);
+            let mut seen = vec![0_u64; weights.len()];
+            for turn in 0..totals.all() {
+                seen[turns(&totals, turn, 1)[0]] += 1;
+                for (rank, &seen) in seen.iter().enumerate() {
+                    let due = (turn + 1) as f64 * totals.share(rank).weight as f64 / totals.all() as f64;
+                    worst = worst.max((seen as f64 - due).abs());
+                }
+            }
+            assert!(seen.iter().enumerate().all(|(rank, &seen)| seen == totals.share(rank).weight));
+        }
+        assert!(worst < 2.0, "{worst} turns from its share");
+    }
+
+    #[test]
+    fn nobody_has_two_turns_in_a_pick() {
+        let weights: Vec<u64> = (1..=400).collect();
+        let totals = totals(&weights);
+        for wanted in [2, 64, 400] {
+            let mut picked = turns(&totals, 12_345, wanted);
+            picked.sort_unstable();
+            picked.dedup();
+            assert_eq!(picked.len(), wanted);
+        }
+    }
+
+    #[test]
+    fn the_largest_weights_there_are() {
+        let totals = totals(&[u64::from(u32::MAX) << 10, 1, u64::from(u32::MAX) << 10]);
+        assert!((0..3).all(|rank| turns(&totals, u64::from(u32::MAX) - 1, 3).contains(&rank)));
+    }
+}
