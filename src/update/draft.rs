@@ -84,10 +84,10 @@ pub(super) struct Registration {
 impl Draft {
     /// A draft of a member as it stands at `now_ms`, whatever the roll's wheel has got to.
     pub fn of(roll: &Roll, pool: &[u8], name: &[u8], now_ms: u64) -> Self {
-        let standing =
-            roll.find(pool, name).map(|entry| (Arc::clone(&entry.member), entry.ends_ms(roll.leases())));
+        let entry = roll.find(pool, name);
+        let standing = entry.map(|entry| (Arc::clone(&entry.member), entry.ends_ms(roll.leases())));
         let before = standing.filter(|(member, ends_ms)| member.ends_ms(*ends_ms) > now_ms);
-        let known_load = roll.find(pool, name).and_then(|entry| roll.leases().load(entry.lease));
+        let known_load = entry.filter(|_| before.is_some()).and_then(|entry| roll.leases().load(entry.lease));
         let member = match &before {
             Some((member, _)) => member.without_lapsed(now_ms),
             None => Member {

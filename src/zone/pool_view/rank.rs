@@ -170,7 +170,7 @@ impl PoolView {
             settings: Arc::clone(settings),
             labels: self.labels,
             first_end_ms: AtomicU64::new(self.first_end_ms.load(Ordering::Relaxed)),
-            scan_at_ms: AtomicU64::new(0),
+            scan_at_ms: AtomicU64::new(self.scan_at_ms.load(Ordering::Relaxed)),
             members: Arc::clone(&self.members),
             services: services.collect(),
             bindings: Arc::clone(&self.bindings),
