@@ -13,7 +13,7 @@ use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, T
 use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::tsig::{Algorithm, Key, sign_request};
 use rollcall::wire::{Name, Question};
-use rollcall::zone::{Identity, ZoneSettings, file};
+use rollcall::zone::{Identity, PoolSettings, ZoneSettings, file};
 
 use super::world::{ZONE, pool_settings, question_message, update_message};
 
@@ -163,7 +163,12 @@ impl Server {
                 apex,
                 negative_ttl_s: 2,
                 create_pools: true,
-                defaults: pool_settings(Policy::RoundRobin),
+                // What most happens under.
+                defaults: PoolSettings {
+                    load_half_life_ms: 1_000,
+                    warm_up_ms: 60_000,
+                    ..pool_settings(Policy::LeastUsedDegradation)
+                },
                 pools: [
                     ("web", Policy::RoundRobin),
                     ("game", Policy::WeightedRandom),
@@ -228,6 +233,7 @@ impl Server {
             handled.refusal
         );
         self.registrar.publish(&handled.changes, self.now_ms).expect("what is accepted can be published");
+        self.registrar.rank(self.now_ms + 1_000, usize::MAX);
         let reply = handled.reply.map(|plan| plan.finish(true, WALL_S));
         if let Some(reply) = &reply {
             check_reply(transport, message, reply);
