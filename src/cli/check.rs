@@ -1,6 +1,6 @@
 //! `rollcall check`: what a configuration amounts to, or what is wrong with it.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::reading::Reading;
 use super::{CheckArgs, EXIT_FAILED, EXIT_OK, explain};
 use crate::config::{self, Config, ConfigWarning, Overrides, ZoneConfig};
-use crate::policy::{Policy, Shown};
+use crate::policy::Shown;
 use crate::security::{Grant, GrantedLease, NamePattern};
 use crate::server::clock;
 use crate::wire::{Name, name_text};
@@ -82,6 +82,8 @@ struct ZoneReport {
     records: usize,
     negative_ttl_s: u32,
     create_pools: bool,
+    /// Of pools that registrations make, and for what a declared one leaves out.
+    defaults: TermsReport,
     pools: Vec<PoolReport>,
     grants: Vec<GrantReport>,
     warnings: Vec<WarningReport>,
@@ -90,14 +92,32 @@ struct ZoneReport {
 #[derive(Serialize)]
 struct PoolReport {
     name: String,
+    #[serde(flatten)]
+    terms: TermsReport,
+}
+
+/// On what terms a pool answers and keeps its members.
+#[derive(Serialize)]
+struct TermsReport {
     policy: &'static str,
     ttl_s: u32,
-    /// `None`: all of them.
-    addresses: Option<u16>,
-    services: Option<u16>,
+    addresses: ShownReport,
+    services: ShownReport,
+    /// 0: what members say counts at once.
+    load_half_life_s: u32,
+    /// 0: a newcomer has its full share at once.
+    warm_up_s: u32,
     lease_s: u32,
     min_lease_s: u32,
     max_lease_s: u32,
+}
+
+/// How many members an answer shows: so many, or which of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShownReport {
+    Count(u16),
+    Word(&'static str),
 }
 
 #[derive(Serialize)]
@@ -197,6 +217,7 @@ impl ZoneReport {
             records: zone.records.records.len() + 1,
             negative_ttl_s: settings.negative_ttl_s,
             create_pools: settings.create_pools,
+            defaults: TermsReport::of(&settings.defaults),
             pools: settings
                 .pools
                 .iter()
@@ -211,11 +232,14 @@ impl ZoneReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let from = self.file.as_deref().unwrap_or("no zone file, SOA and NS are made up");
         writeln!(out, "\n{}  serial {}, {} records ({from})", self.name, self.serial, self.records)?;
-        let others = if self.create_pools { "others are made by the first member" } else { "no others" };
+        let others = if self.create_pools { "others (*) are made by the first member" } else { "no others" };
         writeln!(out, "  {} declared, {others}", counted(self.pools.len(), "pool"))?;
-        let width = self.pools.iter().map(|pool| pool.name.len()).max().unwrap_or_default();
-        for pool in &self.pools {
-            writeln!(out, "    {:width$}  {}", pool.name, pool.text())?;
+        // No pool is called so.
+        let made = self.create_pools.then_some(("*", &self.defaults));
+        let pools = self.pools.iter().map(|pool| (pool.name.as_str(), &pool.terms)).chain(made);
+        let width = pools.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
+        for (name, terms) in pools {
+            writeln!(out, "    {name:width$}  {}", terms.text())?;
         }
         writeln!(out, "  {}", counted(self.grants.len(), "grant"))?;
         self.grants.iter().try_for_each(|grant| writeln!(out, "    {}", grant.text()))
@@ -228,18 +252,23 @@ fn counted(count: usize, what: &str) -> String {
 
 impl PoolReport {
     fn of(name: &Name, apex: &Name, pool: &PoolSettings) -> Self {
-        let policy = Policy::NAMES.iter().find(|(_, policy)| *policy == pool.policy);
-        let shown = |shown| match shown {
-            Shown::All | Shown::Best => None,
-            Shown::AtMost(count) => Some(count.get()),
-        };
         let octets = name.as_slice().len().saturating_sub(apex.as_slice().len());
         PoolReport {
             name: name_text(name.as_slice().get(..octets).unwrap_or_default()),
-            policy: policy.map(|(name, _)| *name).unwrap_or_default(),
+            terms: TermsReport::of(pool),
+        }
+    }
+}
+
+impl TermsReport {
+    fn of(pool: &PoolSettings) -> Self {
+        TermsReport {
+            policy: pool.policy.name(),
             ttl_s: pool.ttl_s,
-            addresses: shown(pool.addresses),
-            services: shown(pool.services),
+            addresses: ShownReport::of(pool.addresses),
+            services: ShownReport::of(pool.services),
+            load_half_life_s: pool.load_half_life_ms / 1000,
+            warm_up_s: pool.warm_up_ms / 1000,
             lease_s: pool.leases.default_ms / 1000,
             min_lease_s: pool.leases.min_ms / 1000,
             max_lease_s: pool.leases.max_ms / 1000,
@@ -247,13 +276,38 @@ impl PoolReport {
     }
 
     fn text(&self) -> String {
-        let count = |shown: Option<u16>| shown.map_or("all".to_owned(), |count| count.to_string());
-        let PoolReport { policy, ttl_s, lease_s, min_lease_s, max_lease_s, .. } = self;
-        let (addresses, services) = (count(self.addresses), count(self.services));
-        format!(
+        let TermsReport { policy, ttl_s, addresses, services, lease_s, min_lease_s, max_lease_s, .. } = self;
+        let mut text = format!(
             "{policy}, TTL {ttl_s} s, lease {lease_s} s ({min_lease_s} to {max_lease_s}), \
              addresses {addresses}, services {services}"
-        )
+        );
+        for (what, seconds) in [("load half life", self.load_half_life_s), ("warm-up", self.warm_up_s)] {
+            if seconds > 0 {
+                text.push_str(&format!(", {what} {seconds} s"));
+            }
+        }
+        text
+    }
+}
+
+impl ShownReport {
+    fn of(shown: Shown) -> Self {
+        match shown {
+            Shown::All => ShownReport::Word("all"),
+            Shown::Best => ShownReport::Word("best"),
+            Shown::AtMost(count) => ShownReport::Count(count.get()),
+        }
+    }
+}
+
+/// `best` is of the best priority: no other policy shows it.
+impl Display for ShownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ShownReport::Count(count) => write!(f, "{count}"),
+            ShownReport::Word("best") => f.write_str("best priority"),
+            ShownReport::Word(word) => f.write_str(word),
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::{LEASE_MAX_S, Place};
+use super::policy_option::no_use;
+use super::{LEASE_MAX_S, Place, PolicyOf, PolicyOption};
 use crate::policy::{Policy, Shown};
 use crate::security::DuplicateKey;
 use crate::wire::{Name, Rtype, name_text, tsig};
@@ -225,6 +226,16 @@ pub enum Fault {
     Answers {
         /// What it was.
         text: String,
+    },
+    /// An option that no policy here makes use of.
+    #[error("{}", no_use(*.option, *.policy, *.of))]
+    NoUse {
+        /// Which option.
+        option: PolicyOption,
+        /// The policy that makes no use of it.
+        policy: Policy,
+        /// Whose policy that is.
+        of: PolicyOf,
     },
     /// Lease lengths out of order.
     #[error(

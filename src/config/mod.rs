@@ -18,6 +18,7 @@ mod in_the_way;
 mod key;
 mod key_file;
 mod nested;
+mod policy_option;
 mod reader;
 mod server;
 mod source;
@@ -35,6 +36,7 @@ use crate::zone::file::{Progress, ZoneRecords};
 use crate::zone::{Identity, ZoneSettings};
 
 pub use error::{ConfigError, Fault, KeyFileFault};
+pub use policy_option::{PolicyOf, PolicyOption};
 pub use reader::{Asked, Reader, Reread};
 pub use server::{Limits, StoreSettings, TcpSettings, UdpSettings};
 pub use source::Place;

@@ -1,6 +1,7 @@
 mod elsewhere;
 mod grants;
 mod keys;
+mod policies;
 mod rereading;
 mod warnings;
 mod zone_files;

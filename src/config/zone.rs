@@ -15,6 +15,7 @@ use toml::Spanned;
 
 use super::grant::{self, GrantTable, Keys};
 use super::nested::Served;
+use super::policy_option::{PolicyOf, PolicyOption};
 use super::source::{List, Number, Source, Text};
 use super::{ConfigError, ConfigWarning, Fault, LEASE_MAX_S, absolute_name, warning};
 use crate::membership::LeaseRules;
@@ -24,12 +25,14 @@ use crate::wire::{Name, label_text, name_text};
 use crate::zone::{PoolSettings, ZoneSettings};
 
 /// The keys of a zone's file that `rollcall.toml` does not have.
-pub(super) const KEYS_OF_ITS_OWN: [&str; 11] = [
+pub(super) const KEYS_OF_ITS_OWN: [&str; 13] = [
     "negative_ttl",
     "create_pools",
     "policy",
     "ttl",
     "answers",
+    "load_half_life",
+    "warm_up",
     "default_lease",
     "min_lease",
     "max_lease",
@@ -46,6 +49,8 @@ struct File {
     policy: Option<Text>,
     ttl: Number,
     answers: Option<Spanned<toml::Value>>,
+    load_half_life: Number,
+    warm_up: Number,
     default_lease: Number,
     min_lease: Number,
     max_lease: Number,
@@ -62,6 +67,8 @@ struct PoolTable {
     policy: Option<Text>,
     ttl: Number,
     answers: Option<Spanned<toml::Value>>,
+    load_half_life: Number,
+    warm_up: Number,
     default_lease: Number,
     min_lease: Number,
     max_lease: Number,
@@ -72,6 +79,8 @@ struct Options<'f> {
     policy: &'f Option<Text>,
     ttl: &'f Number,
     answers: &'f Option<Spanned<toml::Value>>,
+    load_half_life: &'f Number,
+    warm_up: &'f Number,
     default_lease: &'f Number,
     min_lease: &'f Number,
     max_lease: &'f Number,
@@ -84,11 +93,20 @@ macro_rules! options {
             policy: &$table.policy,
             ttl: &$table.ttl,
             answers: &$table.answers,
+            load_half_life: &$table.load_half_life,
+            warm_up: &$table.warm_up,
             default_lease: &$table.default_lease,
             min_lease: &$table.min_lease,
             max_lease: &$table.max_lease,
         }
     };
+}
+
+impl Options<'_> {
+    /// Those that not every policy makes use of.
+    fn for_some_policies(&self) -> [(PolicyOption, &Number); 2] {
+        [(PolicyOption::LoadHalfLife, self.load_half_life), (PolicyOption::WarmUp, self.warm_up)]
+    }
 }
 
 /// Options, with those that were left out taken from further up.
@@ -98,6 +116,9 @@ struct Resolved {
     ttl_s: u32,
     /// What somebody wrote; without it the policy says, and another policy says otherwise.
     answers: Option<Shown>,
+    /// These two whether the policy makes use of them or not: a pool's may, where the zone's does not.
+    load_half_life_ms: u32,
+    warm_up_ms: u32,
     leases: LeaseRules,
     /// The zone's.
     debug_from: Arc<[IpNetwork]>,
@@ -108,6 +129,8 @@ fn built_in(debug_from: Arc<[IpNetwork]>) -> Resolved {
         policy: Policy::RoundRobin,
         ttl_s: 5,
         answers: None,
+        load_half_life_ms: 0,
+        warm_up_ms: 0,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
         debug_from,
     }
@@ -126,13 +149,14 @@ fn debug_from(source: &Source, given: &List) -> Result<Arc<[IpNetwork]>, ConfigE
 
 impl Resolved {
     fn settings(&self) -> PoolSettings {
+        let in_use = |option: PolicyOption, ms| if option.is_for(self.policy) { ms } else { 0 };
         PoolSettings {
             policy: self.policy,
             ttl_s: self.ttl_s,
             addresses: self.answers.unwrap_or(self.policy.addresses_by_default()),
             services: self.answers.unwrap_or(Shown::All),
-            load_half_life_ms: 0,
-            warm_up_ms: 0,
+            load_half_life_ms: in_use(PolicyOption::LoadHalfLife, self.load_half_life_ms),
+            warm_up_ms: in_use(PolicyOption::WarmUp, self.warm_up_ms),
             leases: self.leases,
             debug_from: Arc::clone(&self.debug_from),
         }
@@ -152,7 +176,8 @@ pub(super) fn read(
         Some(source) => (source, source.parse()?),
         None => (&empty, File::default()),
     };
-    let defaults = resolve(source, &options!(file), &built_in(debug_from(source, &file.debug_from)?))?;
+    let options = options!(file);
+    let defaults = resolve(source, &options, &built_in(debug_from(source, &file.debug_from)?))?;
     let settings = ZoneSettings {
         apex: apex.clone(),
         negative_ttl_s: source.number("negative_ttl", &file.negative_ttl, 2, 0..=3600)?,
@@ -160,6 +185,7 @@ pub(super) fn read(
         defaults: defaults.settings(),
         pools: pools(source, &file.pool, apex, &defaults, served)?,
     };
+    check_use(source, &options, &settings)?;
     let mut grants = Vec::with_capacity(file.grant.len());
     for table in &file.grant {
         let grant = grant::read(source, table, keys)?;
@@ -170,6 +196,18 @@ pub(super) fn read(
     }
     let lines = file.grant.iter().map(|table| source.line(table.span().start)).collect();
     Ok((settings, Grants::new(grants), lines))
+}
+
+/// What a zone gives to all its pools has to be of use to one of them at least: of those declared, or of those that
+/// registrations make.
+fn check_use(source: &Source, options: &Options<'_>, settings: &ZoneSettings) -> Result<(), ConfigError> {
+    let of = if settings.pools.is_empty() { PolicyOf::Zone } else { PolicyOf::ZoneAndPools };
+    for (option, given) in options.for_some_policies() {
+        if !settings.pools.iter().any(|(_, pool)| option.is_for(pool.policy)) {
+            option.check(source, given, settings.defaults.policy, of)?;
+        }
+    }
+    Ok(())
 }
 
 fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Resolved, ConfigError> {
@@ -188,6 +226,12 @@ fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Re
         policy,
         ttl_s: source.number("ttl", options.ttl, base.ttl_s, 0..=3600)?,
         answers,
+        load_half_life_ms: PolicyOption::LoadHalfLife.read(
+            source,
+            options.load_half_life,
+            base.load_half_life_ms,
+        )?,
+        warm_up_ms: PolicyOption::WarmUp.read(source, options.warm_up, base.warm_up_ms)?,
         leases: leases(source, options, base.leases)?,
         debug_from: Arc::clone(&base.debug_from),
     })
@@ -241,7 +285,7 @@ fn pools(
         if let Some(first) = declared.insert(name.clone(), &table.name) {
             return Err(bad(Fault::DuplicatePool { text, first_line: source.line(first.span().start) }));
         }
-        pools.push((name, resolve(source, &options!(table), defaults)?.settings()));
+        pools.push((name, pool(source, table, defaults)?));
     }
     for ((name, _), table) in pools.iter().zip(tables) {
         if let Some(above) = name.iter_suffixes().skip(1).find(|above| declared.contains_key(above)) {
@@ -250,6 +294,17 @@ fn pools(
         }
     }
     Ok(pools)
+}
+
+/// A pool's settings. What it says for itself has to be of use to it.
+fn pool(source: &Source, table: &PoolTable, defaults: &Resolved) -> Result<PoolSettings, ConfigError> {
+    let options = options!(table);
+    let resolved = resolve(source, &options, defaults)?;
+    let of = if table.policy.is_some() { PolicyOf::Pool } else { PolicyOf::PoolByDefault };
+    for (option, given) in options.for_some_policies() {
+        option.check(source, given, resolved.policy, of)?;
+    }
+    Ok(resolved.settings())
 }
 
 /// A pool's absolute name; else why it cannot be one.

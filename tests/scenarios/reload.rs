@@ -1,5 +1,7 @@
 //! Files that change while the server runs: the difference applies whole, and what UPDATE did, and members, go on.
 
+mod policies;
+
 use hickory_proto::op::ResponseCode;
 use rollcall::policy::Policy;
 use rollcall::wire::name_text;

@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
+use crate::policy::Policy;
 
 const ZONE: &str =
     "@ 60 SOA ns hostmaster 42 1200 180 1209600 2\n@ 60 NS ns\nns 60 A 192.0.2.1\nx 60 TXT a\nx 30 TXT b\n";
@@ -44,9 +45,10 @@ state   /s
 keys    fleet.
 
 pool.example.  serial 42, 5 records (DIR/zones/pool.example.zone)
-  2 pools declared, others are made by the first member
+  2 pools declared, others (*) are made by the first member
     web      round-robin, TTL 5 s, lease 30 s (2 to 3600), addresses all, services all
     game.eu  weighted-random, TTL 5 s, lease 30 s (2 to 3600), addresses 1, services all
+    *        round-robin, TTL 5 s, lease 30 s (2 to 3600), addresses all, services all
   3 grants
     1. unsigned from loopback: pools *; types A, AAAA, SRV, TXT, HTTPS, SVCB; addresses all but special ones
     2. key fleet. from 10.0.0.0/8: pools *; types A, AAAA, SRV, TXT, HTTPS, SVCB; addresses all but special ones; owner ops; lease 60 s; admin
@@ -63,7 +65,16 @@ fn a_report_for_programs() {
     assert_eq!(json["ok"], true);
     assert_eq!(json["zones"][0]["serial"], 42);
     assert_eq!(json["zones"][0]["pools"][1]["name"], "game.eu");
-    assert_eq!(json["zones"][0]["pools"][1]["addresses"], 1);
+    let terms = |policy: &str, addresses: serde_json::Value| {
+        serde_json::json!({
+            "policy": policy, "ttl_s": 5, "addresses": addresses, "services": "all", "load_half_life_s": 0,
+            "warm_up_s": 0, "lease_s": 30, "min_lease_s": 2, "max_lease_s": 3600,
+        })
+    };
+    assert_eq!(json["zones"][0]["defaults"], terms("round-robin", "all".into()));
+    let mut game = terms("weighted-random", 1.into());
+    game["name"] = "game.eu".into();
+    assert_eq!(json["zones"][0]["pools"][1], game);
     let grants = &json["zones"][0]["grants"];
     assert_eq!((&grants[1]["key"], &grants[1]["lease_s"]), (&"fleet.".into(), &60.into()));
     assert_eq!((&grants[1]["types"][4], &grants[1]["permanent"]), (&"HTTPS".into(), &false.into()));
@@ -75,6 +86,30 @@ fn a_report_for_programs() {
     assert_eq!(grants[2], third);
     assert_eq!(json["zones"][0]["warnings"][0]["line"], 5);
     assert!(!out.contains("MDEy"), "a secret: {out}");
+}
+
+#[test]
+fn what_a_policy_shows_and_what_softens_it_is_told_where_it_is_so() {
+    let toml = "policy = 'least-used'\nload_half_life = 20\nwarm_up = 60\n[[pool]]\nname = 'db'\npolicy = 'priority'\n\
+        [[pool]]\nname = 'web'\nanswers = 3\nwarm_up = 0\n[[pool]]\nname = 'game'\npolicy = 'weighted-round-robin'\n";
+    let (_, out, err) = run(toml, false);
+    let wanted = "  3 pools declared, no others
+    db    priority, TTL 5 s, lease 30 s (2 to 3600), addresses best priority, services all
+    web   least-used, TTL 5 s, lease 30 s (2 to 3600), addresses 3, services 3, load half life 20 s
+    game  weighted-round-robin, TTL 5 s, lease 30 s (2 to 3600), addresses 1, services all, warm-up 60 s
+  0 grants\n";
+    assert!(out.contains(wanted), "{out}{err}");
+    let (_, out, _) = run(toml, true);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let zone = &json["zones"][0];
+    let told = |of: &serde_json::Value| {
+        ["addresses", "services", "load_half_life_s", "warm_up_s"].map(|key| of[key].clone())
+    };
+    let best_of_all: [serde_json::Value; 4] = ["best".into(), "all".into(), 0.into(), 0.into()];
+    assert_eq!(told(&zone["pools"][0]), best_of_all);
+    assert_eq!(told(&zone["pools"][1]), [3, 3, 20, 0].map(serde_json::Value::from));
+    assert_eq!(zone["defaults"]["load_half_life_s"], 20);
+    assert_eq!((&zone["defaults"]["warm_up_s"], &zone["pools"][2]["warm_up_s"]), (&60.into(), &60.into()));
 }
 
 #[test]

@@ -131,6 +131,22 @@ fn a_bad_file_is_told_once_and_again_when_somebody_asks() {
 }
 
 #[test]
+fn a_policy_that_an_option_contradicts_is_told_once_and_changes_nothing() {
+    let mut site = two_zones();
+    let pool = |policy: &str| format!("[[pool]]\nname = 'web'\npolicy = '{policy}'\nload_half_life = 5\n");
+    site.write("zones/a.example.toml", &pool("least-used"));
+    assert_eq!(site.moved(), ["a.example"]);
+    site.write("zones/a.example.toml", &pool("weighted-random"));
+    site.write("zones/b.example.toml", "policy = 'priority'\n");
+    let said = site.moved();
+    let wanted = "zones/a.example.toml:4:18: `load_half_life` does nothing under weighted-random: ";
+    assert!(said.len() == 2 && said[0] == "b.example" && said[1].starts_with(wanted), "{said:?}");
+    assert_eq!(site.moved(), NOTHING);
+    site.write("zones/a.example.toml", &pool("randomized-least-used"));
+    assert_eq!(site.moved(), ["a.example"]);
+}
+
+#[test]
 fn what_is_gone_stays_until_somebody_asks() {
     let mut site = two_zones();
     site.remove("zones/a.example.zone");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::build::PoolRotors;
 use super::fields::Fields;
 use super::{MemberView, PoolView, RecordList, Records, Standing};
-use crate::membership::{LeaseTable, Load};
+use crate::membership::{KnownLoad, LeaseTable, Load};
 use crate::policy::{Candidate, Policy, Ranking, RotorId, Shown, Warmth};
 use crate::zone::{FIXED_LEN, PoolSettings};
 
@@ -32,7 +32,10 @@ pub(super) struct Standings {
 fn standing_of(settings: &PoolSettings, member: &MemberView, leases: &LeaseTable, now_ms: u64) -> Standing {
     let (mut load, mut warmth) = (Load::UNSAID, Warmth::WARM);
     if settings.policy.ranks_by_load() {
-        load = leases.load(member.hold.lease).map_or(Load::UNSAID, |known| known.smoothed);
+        // Where nothing is smoothed any more, what was so far counts as it was said.
+        let counted =
+            |known: KnownLoad| if settings.load_half_life_ms == 0 { known.said } else { known.smoothed };
+        load = leases.load(member.hold.lease).map_or(Load::UNSAID, counted);
     }
     if settings.policy.warms_up() && settings.warm_up_ms > 0 {
         let joined_ms = leases.joined_ms(member.hold.lease);
