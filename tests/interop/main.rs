@@ -32,6 +32,7 @@ mod registration;
 mod reload;
 mod restart;
 mod server;
+mod shares;
 mod table;
 mod transport;
 mod unbound;

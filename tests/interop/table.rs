@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Modules of which every test has its row.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 11] = [
     "browsing",
     "certbot",
     "dnspython",
@@ -13,6 +13,7 @@ const WHOLE: [&str; 10] = [
     "kea",
     "knsupdate",
     "nsupdate",
+    "shares",
     "transport",
     "unbound",
     "zonefiles",

@@ -11,9 +11,10 @@ use super::server::{Log, Server, Site};
 
 const UNBOUND: &str = "/usr/sbin/unbound";
 
-struct Unbound {
+pub struct Unbound {
     child: Child,
-    address: SocketAddr,
+    /// Where it answers.
+    pub address: SocketAddr,
     log: Log,
 }
 
@@ -25,7 +26,8 @@ impl Drop for Unbound {
     }
 }
 
-fn is_here() -> bool {
+/// Whether it is on this machine. If not, a test passes over with a loud line; in CI it fails.
+pub fn is_here() -> bool {
     or_say(Command::new(UNBOUND).arg("-V").output().is_ok(), "unbound is missing: apt-get install -y unbound")
 }
 
@@ -42,10 +44,15 @@ fn free_address() -> SocketAddr {
 
 /// Has it ask `server` for everything below `zone`.
 fn in_front_of(server: &Server, zone: &str) -> Unbound {
-    (0..5).find_map(|_| start(server, zone)).expect("unbound starts")
+    in_front_with(server, zone, "")
 }
 
-fn start(server: &Server, zone: &str) -> Option<Unbound> {
+/// The same, with more in its configuration: clauses of their own.
+pub fn in_front_with(server: &Server, zone: &str, more: &str) -> Unbound {
+    (0..5).find_map(|_| start(server, zone, more)).expect("unbound starts")
+}
+
+fn start(server: &Server, zone: &str, more: &str) -> Option<Unbound> {
     let address = free_address();
     let (ip, port, dir) = (address.ip(), address.port(), server.path().display());
     let (to, to_port) = (server.address.ip(), server.address.port());
@@ -72,7 +79,8 @@ fn start(server: &Server, zone: &str) -> Option<Unbound> {
             name: \"{zone}\"
             stub-addr: {to}@{to_port}
         remote-control:
-            control-enable: no\n"
+            control-enable: no
+        {more}\n"
     );
     let file = server.path().join("unbound.conf");
     fs::write(&file, config).unwrap();
