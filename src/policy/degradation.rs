@@ -14,7 +14,11 @@ use crate::membership::LeaseTable;
 
 /// Of a member's word, the bits that tell equals apart: who was picked longest ago comes first.
 const TURN_BITS: u32 = 24;
-const LEVEL_MAX: u64 = u64::MAX >> TURN_BITS;
+const TURN_MAX: u32 = (1 << TURN_BITS) - 1;
+/// Of a level, the bits that do not count: its steps are a millionth of what a member can bear, and its end is a million times
+/// that. Members that never register again, because their lease is for ever, are picked that often.
+const STEP_BITS: u32 = 12;
+const STEPS_MAX: u64 = u64::MAX >> TURN_BITS;
 /// Matches that one pick may have open. A pick of [`super::Shown::PICK_MAX`] of a million opens 1,280.
 const OPEN_MAX: usize = 4096;
 
@@ -25,7 +29,7 @@ pub(super) struct Tournament {
     /// The least used member below each node: the first below all, the two below node n at 2n and 2n + 1. The members are the
     /// nodes from `players.len()` on.
     winners: Box<[AtomicU32]>,
-    /// Picks since this was made.
+    /// Picks since this was made, or since turns began anew.
     turn: AtomicU32,
 }
 
@@ -47,8 +51,7 @@ impl Default for Open {
 }
 
 fn word(level: u64, turn: u32) -> u64 {
-    let turn_bits = u64::from(turn) & ((1 << TURN_BITS) - 1);
-    (level.min(LEVEL_MAX) << TURN_BITS) | turn_bits
+    ((level >> STEP_BITS).min(STEPS_MAX) << TURN_BITS) | u64::from(turn.min(TURN_MAX))
 }
 
 impl Tournament {
@@ -97,13 +100,26 @@ impl Tournament {
     pub fn count(&self, rank: usize, leases: &LeaseTable) {
         let Some(player) = self.players.get(rank) else { return };
         let picks = leases.count_pick(player.candidate.lease);
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if turn > TURN_MAX {
+            self.begin_turns_anew();
+            turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        }
         player.word.store(word(player.candidate.level(picks), turn), Ordering::Relaxed);
         let mut node = (self.players.len() + rank) / 2;
         while node > 0 {
             self.play(node);
             node /= 2;
         }
+    }
+
+    /// Turns have come to their end: nobody has had one.
+    fn begin_turns_anew(&self) {
+        self.turn.store(1, Ordering::Relaxed);
+        for player in &self.players {
+            player.word.fetch_and(!u64::from(TURN_MAX), Ordering::Relaxed);
+        }
+        (1..self.players.len()).rev().for_each(|node| self.play(node));
     }
 
     /// Gives ranks, the least used first, until `give` wants no more or none are left; of one that died unnoticed, the next in
@@ -128,5 +144,54 @@ impl Tournament {
             }
             next = heap.pop().map(|Reverse((_, node))| node);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::{LeaseRef, Load};
+    use crate::policy::Warmth;
+
+    fn tournament(degradations: &[u32]) -> Tournament {
+        let candidates = degradations.iter().map(|&degradation| Candidate {
+            lease: LeaseRef { slot: 0, generation: 0 },
+            weight: 1,
+            priority: 0,
+            load: Load(0),
+            degradation: Load(degradation),
+            picks: 0,
+            warmth: Warmth::WARM,
+        });
+        Tournament::new(candidates, 0)
+    }
+
+    fn pick(tournament: &Tournament) -> usize {
+        let (leases, mut picked) = (LeaseTable::default(), 0);
+        tournament.least(&mut Open::default(), |rank| {
+            picked = rank;
+            tournament.count(rank, &leases);
+            false
+        });
+        picked
+    }
+
+    #[test]
+    fn equals_go_on_in_turn_when_turns_begin_anew() {
+        let tournament = tournament(&[0; 3]);
+        tournament.turn.store(TURN_MAX - 4, Ordering::Relaxed);
+        let picked: Vec<usize> = (0..30).map(|_| pick(&tournament)).collect();
+        for rank in 0..3 {
+            let times = picked.iter().filter(|&&other| other == rank).count();
+            assert!((9..=11).contains(&times), "{picked:?}");
+        }
+    }
+
+    #[test]
+    fn words_hold_what_members_that_never_register_again_are_asked() {
+        let full = u64::from(u32::MAX);
+        assert!(word(1_000_000 * full, TURN_MAX) < word(1_000_001 * full, 0));
+        assert!(word(full / 2, TURN_MAX) < word(full / 2 + full / 500_000, 0));
+        assert_eq!(word(u64::MAX, u32::MAX), u64::MAX);
     }
 }

@@ -30,7 +30,7 @@ pub use degradation::Open;
 use degradation::Tournament;
 pub use line::InLine;
 pub use round_robin::{RotorId, Rotors};
-use tiers::{Tiers, in_turn};
+use tiers::Tiers;
 pub use totals::Drawn;
 use totals::Totals;
 use weighted_round_robin::ROUND_MAX;
@@ -303,15 +303,16 @@ impl Ranking {
                 _ = (start..len).chain(0..start).all(&mut give);
             }
             Order::Interleaved(totals) => {
+                let step = if totals.is_even() { step } else { 1 };
                 let start = rotors.turn(self.rotor, totals.all() as usize, step);
-                weighted_round_robin::take_turns(totals, start as u64, drawn, give);
+                weighted_round_robin::take_turns(totals, start as u64, (rng, drawn), give);
             }
             Order::Drawn(totals) => weighted_random::draw(totals, rng, drawn, give),
             Order::Tiers(tiers) => {
-                let (of, some) = tiers.cut(wanted);
-                let turn = rotors.turn(self.rotor, of, some);
-                for tier in tiers.iter() {
-                    let wants_more = in_turn(tier, turn).all(&mut give);
+                // Tiers differ in length, so what counts up is how many answers there were.
+                let turn = rotors.turn(self.rotor, u32::MAX as usize, 1);
+                for mut tier in tiers.in_turn(turn, wanted) {
+                    let wants_more = tier.all(&mut give);
                     if !wants_more || (self.shown == Shown::Best && has_taken.get()) {
                         return;
                     }

@@ -38,29 +38,22 @@ impl Tiers {
         })
     }
 
-    /// If so many are wanted: of how many equals only some are, and how many. All of them in turn, and one at a time, if it
-    /// comes out even.
-    pub fn cut(&self, wanted: usize) -> (usize, usize) {
-        let mut left = wanted;
-        for tier in self.iter() {
-            if left < tier.len() {
-                return if left == 0 { (self.first_len(), 1) } else { (tier.len(), left) };
-            }
-            left -= tier.len();
-        }
-        (self.first_len(), 1)
+    /// The ranks of each tier as this turn has them, the best tier first. While turns count up each of a tier is the first as
+    /// often as any other; of one that `wanted` cuts, as often among those that are shown. What is below the cut stands in for
+    /// the dead.
+    pub fn in_turn(
+        &self,
+        turn: usize,
+        mut wanted: usize,
+    ) -> impl Iterator<Item = impl Iterator<Item = usize>> {
+        self.iter().map(move |tier| {
+            let step = if wanted < tier.len() { wanted.max(1) } else { 1 };
+            wanted = wanted.saturating_sub(tier.len());
+            let start = (turn as u64).wrapping_mul(step as u64).checked_rem(tier.len() as u64).unwrap_or(0);
+            let (before, from) = tier.split_at_checked(start as usize).unwrap_or((&[], tier));
+            from.iter().chain(before).map(|&rank| rank as usize)
+        })
     }
-
-    fn first_len(&self) -> usize {
-        self.ends.first().map_or(0, |&end| end as usize)
-    }
-}
-
-/// A tier's ranks, each as often the first as any other while `turn` counts up.
-pub(super) fn in_turn(tier: &[u32], turn: usize) -> impl Iterator<Item = usize> {
-    let start = turn.checked_rem(tier.len()).unwrap_or(0);
-    let (before, from) = tier.split_at_checked(start).unwrap_or((&[], tier));
-    from.iter().chain(before).map(|&rank| rank as usize)
 }
 
 #[cfg(test)]
@@ -72,18 +65,22 @@ mod tests {
         let tiers = Tiers::new(&[5, 1, 5, 3, 1]);
         let all: Vec<&[u32]> = tiers.iter().collect();
         assert_eq!(all, [&[1, 4][..], &[3], &[0, 2]]);
-        for (wanted, cut) in [(1, (2, 1)), (2, (2, 1)), (3, (2, 1)), (4, (2, 1)), (5, (2, 1)), (9, (2, 1))] {
-            assert_eq!(tiers.cut(wanted), cut, "{wanted}");
-        }
-        assert_eq!(Tiers::new(&[0; 5]).cut(3), (5, 3));
-        let nobody = Tiers::new::<u8>(&[]);
-        assert_eq!((nobody.iter().count(), nobody.cut(1)), (0, (0, 1)));
+        assert_eq!(Tiers::new::<u8>(&[]).iter().count(), 0);
     }
 
     #[test]
-    fn each_is_first_in_turn() {
-        let turns: Vec<Vec<usize>> = (0..4).map(|turn| in_turn(&[7, 8, 9], turn).collect()).collect();
-        assert_eq!(turns, [[7, 8, 9], [8, 9, 7], [9, 7, 8], [7, 8, 9]]);
-        assert_eq!(in_turn(&[], 3).count(), 0);
+    fn each_is_first_in_turn_in_every_tier() {
+        let tiers = Tiers::new(&[5, 1, 5, 3, 1, 5]);
+        let turn = |turn, wanted| -> Vec<Vec<usize>> {
+            tiers.in_turn(turn, wanted).map(Iterator::collect).collect()
+        };
+        assert_eq!(turn(0, 6), [&[1, 4][..], &[3], &[0, 2, 5]]);
+        assert_eq!(turn(1, 6), [&[4, 1][..], &[3], &[2, 5, 0]]);
+        assert_eq!(turn(2, 1), [&[1, 4][..], &[3], &[5, 0, 2]], "the last stand in for the dead");
+        // Of the last tier two are shown at a time: the next two follow.
+        let cut: Vec<Vec<usize>> = (0..3).map(|at| turn(at, 5)[2][..2].to_vec()).collect();
+        assert_eq!(cut, [[0, 2], [5, 0], [2, 5]]);
+        assert_eq!(turn(usize::MAX, 2)[1], [3]);
+        assert_eq!(Tiers::new::<u8>(&[]).in_turn(3, 1).count(), 0);
     }
 }

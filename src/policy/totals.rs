@@ -53,6 +53,11 @@ impl Totals {
         Totals::Sums(sums.collect())
     }
 
+    /// Whether all weigh the same.
+    pub fn is_even(&self) -> bool {
+        matches!(self, Totals::Even(_))
+    }
+
     /// How many ranks.
     pub fn len(&self) -> usize {
         match self {
@@ -88,10 +93,9 @@ impl Totals {
         }
     }
 
-    /// The weights of a range of ranks, without those that are drawn.
-    pub fn left_in(&self, ranks: Range<usize>, drawn: &Drawn) -> u64 {
-        let weight = self.before(ranks.end).saturating_sub(self.before(ranks.start));
-        weight.saturating_sub(drawn.weight_in(ranks))
+    /// The weights of a range of ranks together.
+    pub fn weight_of(&self, ranks: Range<usize>) -> u64 {
+        self.before(ranks.end).saturating_sub(self.before(ranks.start))
     }
 }
 
@@ -113,11 +117,6 @@ impl Default for Drawn {
 }
 
 impl Drawn {
-    /// Nothing: takes no memory, and has room for nothing.
-    pub(super) fn none() -> Self {
-        Drawn(Vec::new())
-    }
-
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
@@ -146,11 +145,6 @@ impl Drawn {
             amount = amount.saturating_add(share.weight);
         }
         amount
-    }
-
-    fn weight_in(&self, ranks: Range<usize>) -> u64 {
-        let inside = self.0.iter().skip_while(|share| share.rank < ranks.start);
-        inside.take_while(|share| share.rank < ranks.end).map(|share| share.weight).sum()
     }
 
     /// The ranks of `len` that are not drawn, from one on and around.
@@ -191,8 +185,8 @@ mod tests {
             }
             let mut drawn = Drawn::default();
             assert!(drawn.insert(totals.share(1)));
-            let left = totals.left_in(0..3, &drawn);
-            assert_eq!(left, totals.all() - totals.share(1).weight);
+            let left = totals.all() - totals.weight_of(1..2);
+            assert_eq!(left, totals.share(0).weight + totals.share(2).weight);
             assert!((0..left).all(|amount| totals.rank_at(drawn.passed_by(amount)) != 1));
             assert_eq!(drawn.undrawn_from(1, 3).collect::<Vec<_>>(), [2, 0]);
         }

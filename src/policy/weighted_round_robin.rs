@@ -13,23 +13,25 @@ use super::totals::{Drawn, Totals};
 /// proportion.
 pub(super) const ROUND_MAX: u64 = 1 << 31;
 
-/// Gives the ranks whose turns follow from turn `start` on, without those that have had one in this pick, until `give` wants
-/// no more or none are left.
+/// Gives the rank whose turn it is and then others, each once, until `give` wants no more or none are left.
+///
+/// The others are those whose turns follow if all weigh the same. If not, they are drawn by weight: in turn, the heavy would be due
+/// twice in an answer, and whoever stands next to them in the round would be shown for them more often than its equals.
 pub(super) fn take_turns(
     totals: &Totals,
     start: u64,
-    drawn: &mut Drawn,
+    (rng, drawn): (&mut fastrand::Rng, &mut Drawn),
     mut give: impl FnMut(usize) -> bool,
 ) {
     drawn.clear();
     let (round, mut left) = (totals.all(), totals.all());
     let mut turn = start;
     while left > 0 {
-        let mut rank = whose(totals, turn % round, &Drawn::none());
-        if drawn.has(rank) {
-            // Its turn is another's, as if it were not there.
-            rank = whose(totals, turn % left, drawn);
-        }
+        let is_in_turn = totals.is_even() || left == round;
+        let rank = match is_in_turn {
+            true => whose(totals, turn % round),
+            false => totals.rank_at(drawn.passed_by(rng.u64(..left))),
+        };
         if !give(rank) {
             return;
         }
@@ -43,13 +45,13 @@ pub(super) fn take_turns(
     }
 }
 
-/// Whose a turn of a round is that those who are drawn take no part in. The turn is below what is left of the weights.
-fn whose(totals: &Totals, mut turn: u64, drawn: &Drawn) -> usize {
+/// Whose a turn of a round is.
+fn whose(totals: &Totals, mut turn: u64) -> usize {
     let mut ranks: Range<usize> = 0..totals.len();
     while ranks.len() > 1 {
         let middle = ranks.start + ranks.len() / 2;
-        let all = totals.left_in(ranks.clone(), drawn).max(1);
-        let lower = totals.left_in(ranks.start..middle, drawn);
+        let all = totals.weight_of(ranks.clone()).max(1);
+        let lower = totals.weight_of(ranks.start..middle);
         // How many of the first turns are the lower half's: its part of them, rounded. No number here is over 2^63.
         let of_first = |turns: u64| (2 * turns * lower + all) / (2 * all);
         let before = of_first(turn);
@@ -72,7 +74,8 @@ mod tests {
 
     fn turns(totals: &Totals, start: u64, wanted: usize) -> Vec<usize> {
         let mut picked = Vec::new();
-        take_turns(totals, start, &mut Drawn::default(), |rank| {
+        let mut rng = fastrand::Rng::with_seed(start);
+        take_turns(totals, start, (&mut rng, &mut Drawn::default()), |rank| {
             picked.push(rank);
             picked.len() < wanted
         });

@@ -12,10 +12,10 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Those of these members.
+    /// Those of these members. Who weighs nothing takes no part: the others' fields do not tell of it.
     pub fn of(policy: Policy, candidates: impl Iterator<Item = Candidate>) -> Self {
         let (mut priorities, mut heaviest) = (Vec::new(), 1);
-        for candidate in candidates {
+        for candidate in candidates.filter(|candidate| candidate.weight > 0) {
             if policy == Policy::Priority {
                 priorities.push(candidate.priority);
             }
