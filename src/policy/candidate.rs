@@ -26,7 +26,7 @@ impl Warmth {
 pub struct Candidate {
     /// Where its picks are counted.
     pub lease: LeaseRef,
-    /// How often it is to be asked beside others; 0 takes no part (RFC 5356 has no such member; operators ask for it).
+    /// How often it is to be asked beside others; 0 takes no part: it is not capable of any service (RFC 5356 section 3.2).
     pub weight: u32,
     /// Larger is better.
     pub priority: u32,

@@ -262,7 +262,7 @@ impl Ranking {
     pub fn whole(&self, chooser: &mut Chooser, order_matters: bool) -> Option<usize> {
         let shows_all = self.shown == Shown::All && self.places.is_none();
         let is_any = !order_matters || matches!(self.order, Order::Turns);
-        (shows_all && is_any).then(|| chooser.rotors.turn(self.rotor, self.len as usize, 1))
+        (shows_all && is_any).then(|| chooser.rotors.turn(self.rotor, self.len as usize))
     }
 
     /// Offers places in the policy's order until it has had as many taken as it wants to show, or none are left.
@@ -296,22 +296,20 @@ impl Ranking {
             return;
         }
         let Chooser { rotors, rng, drawn, open } = chooser;
-        let step = if matches!(self.shown, Shown::AtMost(_)) { wanted } else { 1 };
         match &self.order {
             Order::Turns => {
-                let start = rotors.turn(self.rotor, len, step);
+                let start = rotors.turn(self.rotor, len);
                 _ = (start..len).chain(0..start).all(&mut give);
             }
             Order::Interleaved(totals) => {
-                let step = if totals.is_even() { step } else { 1 };
-                let start = rotors.turn(self.rotor, totals.all() as usize, step);
+                let start = rotors.turn(self.rotor, totals.all() as usize);
                 weighted_round_robin::take_turns(totals, start as u64, (rng, drawn), give);
             }
             Order::Drawn(totals) => weighted_random::draw(totals, rng, drawn, give),
             Order::Tiers(tiers) => {
                 // Tiers differ in length, so what counts up is how many answers there were.
-                let turn = rotors.turn(self.rotor, u32::MAX as usize, 1);
-                for mut tier in tiers.in_turn(turn, wanted) {
+                let turn = rotors.turn(self.rotor, u32::MAX as usize);
+                for mut tier in tiers.in_turn(turn) {
                     let wants_more = tier.all(&mut give);
                     if !wants_more || (self.shown == Shown::Best && has_taken.get()) {
                         return;

@@ -19,11 +19,12 @@ impl Rotors {
         Rotors { positions: Vec::new(), stagger: worker }
     }
 
-    /// The place in a list of `len` where this answer begins; the next answer begins `step` later.
+    /// The place in a list of `len` where this answer begins; the next answer begins with the next, however many this one shows
+    /// (RFC 5356 section 4.1.2), so that each is the first equally often.
     ///
     /// Allocates the first time that this worker answers from a list with a larger number than any before it. `len` may
     /// differ from call to call, as members come and go. 0 if the list is empty.
-    pub fn turn(&mut self, rotor: RotorId, len: usize, step: usize) -> usize {
+    pub fn turn(&mut self, rotor: RotorId, len: usize) -> usize {
         let at = rotor.0 as usize;
         if at >= self.positions.len() {
             // Twice as far as needed: a server with 100,000 lists grows this a few times in its life.
@@ -34,7 +35,7 @@ impl Rotors {
             return 0;
         }
         let start = *place % len;
-        *place = (start + (step as u32) % len) % len;
+        *place = (start + 1) % len;
         start as usize
     }
 }
@@ -48,8 +49,8 @@ mod tests {
         let mut rotors = Rotors::new(0);
         let turns: Vec<_> = (0..7)
             .map(|_| {
-                rotors.turn(RotorId(9), 2, 1);
-                rotors.turn(RotorId(3), 3, 1)
+                rotors.turn(RotorId(9), 2);
+                rotors.turn(RotorId(3), 3)
             })
             .collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2, 0]);
@@ -59,7 +60,7 @@ mod tests {
     fn a_shrinking_list_stays_in_range() {
         let mut rotors = Rotors::new(5);
         for len in [9, 9, 9, 2, 1, 0, 4] {
-            assert!(rotors.turn(RotorId(0), len, 2) < len.max(1));
+            assert!(rotors.turn(RotorId(0), len) < len.max(1));
         }
     }
 }

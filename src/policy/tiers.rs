@@ -38,19 +38,12 @@ impl Tiers {
         })
     }
 
-    /// The ranks of each tier as this turn has them, the best tier first. While turns count up each of a tier is the first as
-    /// often as any other; of one that `wanted` cuts, as often among those that are shown. What is below the cut stands in for
-    /// the dead.
-    pub fn in_turn(
-        &self,
-        turn: usize,
-        mut wanted: usize,
-    ) -> impl Iterator<Item = impl Iterator<Item = usize>> {
+    /// The ranks of each tier as this turn has them, the best tier first: while turns count up, each of a tier is the first as
+    /// often as any other.
+    pub fn in_turn(&self, turn: usize) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         self.iter().map(move |tier| {
-            let step = if wanted < tier.len() { wanted.max(1) } else { 1 };
-            wanted = wanted.saturating_sub(tier.len());
-            let start = (turn as u64).wrapping_mul(step as u64).checked_rem(tier.len() as u64).unwrap_or(0);
-            let (before, from) = tier.split_at_checked(start as usize).unwrap_or((&[], tier));
+            let start = turn.checked_rem(tier.len()).unwrap_or(0);
+            let (before, from) = tier.split_at_checked(start).unwrap_or((&[], tier));
             from.iter().chain(before).map(|&rank| rank as usize)
         })
     }
@@ -71,16 +64,11 @@ mod tests {
     #[test]
     fn each_is_first_in_turn_in_every_tier() {
         let tiers = Tiers::new(&[5, 1, 5, 3, 1, 5]);
-        let turn = |turn, wanted| -> Vec<Vec<usize>> {
-            tiers.in_turn(turn, wanted).map(Iterator::collect).collect()
-        };
-        assert_eq!(turn(0, 6), [&[1, 4][..], &[3], &[0, 2, 5]]);
-        assert_eq!(turn(1, 6), [&[4, 1][..], &[3], &[2, 5, 0]]);
-        assert_eq!(turn(2, 1), [&[1, 4][..], &[3], &[5, 0, 2]], "the last stand in for the dead");
-        // Of the last tier two are shown at a time: the next two follow.
-        let cut: Vec<Vec<usize>> = (0..3).map(|at| turn(at, 5)[2][..2].to_vec()).collect();
-        assert_eq!(cut, [[0, 2], [5, 0], [2, 5]]);
-        assert_eq!(turn(usize::MAX, 2)[1], [3]);
-        assert_eq!(Tiers::new::<u8>(&[]).in_turn(3, 1).count(), 0);
+        let turn = |turn| -> Vec<Vec<usize>> { tiers.in_turn(turn).map(Iterator::collect).collect() };
+        assert_eq!(turn(0), [&[1, 4][..], &[3], &[0, 2, 5]]);
+        assert_eq!(turn(1), [&[4, 1][..], &[3], &[2, 5, 0]]);
+        assert_eq!(turn(2), [&[1, 4][..], &[3], &[5, 0, 2]]);
+        assert_eq!(turn(usize::MAX)[1], [3]);
+        assert_eq!(Tiers::new::<u8>(&[]).in_turn(3).count(), 0);
     }
 }

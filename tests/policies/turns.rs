@@ -10,11 +10,11 @@ use super::alone::Alone;
 use super::{at_most, firsts, join, pass, rounds, shown, world_of};
 
 #[test]
-fn round_robin_goes_on_where_the_answer_before_it_ended() {
+fn round_robin_begins_each_answer_one_further_on_however_many_it_shows() {
     for (addresses, wanted) in [
         (at_most(1), [&[1][..], &[2], &[3], &[4], &[5], &[1]]),
-        (at_most(2), [&[1, 2], &[3, 4], &[5, 1], &[2, 3], &[4, 5], &[1, 2]]),
-        (at_most(3), [&[1, 2, 3], &[4, 5, 1], &[2, 3, 4], &[5, 1, 2], &[3, 4, 5], &[1, 2, 3]]),
+        (at_most(2), [&[1, 2], &[2, 3], &[3, 4], &[4, 5], &[5, 1], &[1, 2]]),
+        (at_most(3), [&[1, 2, 3], &[2, 3, 4], &[3, 4, 5], &[4, 5, 1], &[5, 1, 2], &[1, 2, 3]]),
         (
             Shown::All,
             [
