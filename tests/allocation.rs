@@ -181,24 +181,31 @@ fn a_view_with_the_dead_still_in_it_is_answered_without_allocating() {
     check(&world, &[("m8.web", "A", Answered::NxDomain), ("web", "AAAA", Answered::NoData)]);
 }
 
-/// A pool with more addresses than the policy shows, some of weight 0: ranks are drawn and picked, not copied whole.
+/// A pool with more addresses than the policy shows, some of weight 0, some idle and some busy: ranks are drawn and picked, not
+/// copied whole.
 #[test]
 fn picks_are_made_without_allocating() {
-    for policy in [Policy::RoundRobin, Policy::WeightedRandom] {
+    let cases = [("web", "A", Answered::Positive), ("_s._tcp.web", "SRV", Answered::Positive)];
+    for ((_, policy), picked) in Policy::NAMES.into_iter().flat_map(|named| [(named, 1), (named, 3)]) {
         let mut settings = pool_settings(policy);
-        settings.addresses = rollcall::policy::Shown::AtMost(3.try_into().unwrap());
+        settings.addresses = rollcall::policy::Shown::AtMost(picked.try_into().unwrap());
         settings.services = settings.addresses;
         let mut world = World::with_pools(&[("web", settings)]);
         for n in 0..40 {
             world.accept(&format!(
-                "add m{n}.web 30 A 10.0.0.{n}; add m{n}.web 30 TXT weight={}; add _s._tcp.web 30 SRV 0 1 1 m{n}.web",
-                n % 5
+                "add m{n}.web 30 A 10.0.0.{n}; add _s._tcp.web 30 SRV 0 1 1 m{n}.web; \
+                 add m{n}.web 30 TXT weight={} priority={} load=0.{}",
+                n % 5,
+                n % 3,
+                n % 7
             ));
         }
         for advance_ms in [0, 26_000, 3_990] {
             world.advance(advance_ms);
-            assert_eq!(world.ask("web", "A").data().len(), 3);
-            check(&world, &[("web", "A", Answered::Positive), ("_s._tcp.web", "SRV", Answered::Positive)]);
+            for (name, rtype, _) in cases {
+                assert_eq!(world.ask(name, rtype).data().len(), usize::from(picked), "{policy:?} {rtype}");
+            }
+            check(&world, &cases);
         }
     }
 }
