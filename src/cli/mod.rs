@@ -1,9 +1,10 @@
-//! The command line, and the commands that need no server: `check` and `keygen`.
+//! The command line; the commands that need no server, `check` and `keygen`, and `explain`, which asks one.
 //!
 //! Data goes to standard output, messages to standard error. Commands write to what they are given and return an exit code,
 //! so tests read both; nothing here ends the process.
 
 mod check;
+mod decision;
 mod explain;
 mod keygen;
 mod nsupdate_script;
@@ -11,15 +12,16 @@ mod reading;
 mod reload;
 mod serve;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
 use crate::config::Overrides;
-use crate::wire::{Name, tsig};
+use crate::wire::{Name, Rtype, tsig};
 
 pub use check::check;
+pub use decision::explain;
 pub use keygen::keygen;
 pub use serve::{ServeFailure, serve};
 
@@ -45,6 +47,9 @@ pub enum Cli {
     /// Read the configuration as `serve` would, and say what it amounts to
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
+    /// Say why the running server answers a question as it does, member by member
+    #[command(after_help = DECISION_HELP)]
+    Explain(DecisionArgs),
     /// Make a TSIG key for a server or a fleet of them
     #[command(after_help = KEYGEN_HELP)]
     Keygen(KeygenArgs),
@@ -54,6 +59,7 @@ const AFTER_HELP: &str = "\
 Examples:
   rollcall serve                        serve zones/ on port 5300 of loopback
   rollcall check                        is the configuration good?
+  rollcall explain web.pool.example     who is in the answer, and why
   rollcall keygen web                   a key for the web servers
   dig @127.0.0.1 -p 5300 web.pool.example A";
 
@@ -84,6 +90,22 @@ which grant allows it or why the server would refuse it. Records of one member, 
 not at all, and one refusal refuses its message. Not judged is what depends on who is there: conditions (prereq), whose
 a member is, whether a member is there that attributes or a SRV alone are for, and how full the server is; nor is the
 secret of a `key` line. The exit code is 0 if every line is allowed, else 1.";
+
+const DECISION_HELP: &str = "\
+Examples:
+  rollcall explain web.pool.example
+  rollcall explain _http._tcp.web.pool.example SRV
+  rollcall explain web.pool.example AAAA --server [2001:db8::53]:53
+  rollcall explain web.pool.example --client 192.0.2.7
+  rollcall explain web.pool.example --json | jq '.members[] | select(.answer)'
+
+It asks the server over TCP for the pool's `_status`, which networks in `debug_from` are told, and then the question
+itself: one answer is picked, and counts as one. The number in the first column is the member's place in that answer.
+
+No policy looks at who asks, so every client is picked for alike. --client says whether `_status` would be told to that
+address too; the server is asked from here all the same.
+
+The exit code is 0 if there was something to explain, else 1: no server, no such name, or nothing that we are told.";
 
 const KEYGEN_HELP: &str = "\
 Examples:
@@ -155,6 +177,29 @@ pub struct ExplainArgs {
     pub tcp: bool,
 }
 
+/// Where `serve` listens when nobody says.
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5300);
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct DecisionArgs {
+    /// The whole name that is asked for: a pool, a service, a member, or any other
+    #[arg(value_parser = question_name)]
+    pub name: Name,
+    /// The type that is asked for
+    #[arg(value_name = "TYPE", default_value = "A", value_parser = question_type)]
+    pub rtype: Rtype,
+    /// Say what this client would be told
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: Option<IpAddr>,
+    /// The server to ask, over TCP
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listener, default_value_t = SERVER)]
+    pub server: SocketAddr,
+    /// Print one JSON object, also when there is nothing to explain
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `keygen`.
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
@@ -176,6 +221,20 @@ fn listener(text: &str) -> Result<SocketAddr, String> {
 /// A name of a key that is there already, whatever its characters.
 fn name(text: &str) -> Result<Name, String> {
     Name::bytes_from_str(text).map_err(|_| "give the key's name, such as web or web.pool.example".into())
+}
+
+fn question_name(text: &str) -> Result<Name, String> {
+    Name::bytes_from_str(text).map_err(|_| "give a whole domain name, such as web.pool.example".into())
+}
+
+/// A type that a question about a name may have and an answer explain.
+fn question_type(text: &str) -> Result<Rtype, String> {
+    let is_no_data = |rtype: &Rtype| {
+        matches!(*rtype, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::AXFR | Rtype::IXFR)
+            || matches!(*rtype, Rtype::MAILA | Rtype::MAILB | Rtype::ANY)
+    };
+    let rtype = text.parse::<Rtype>().ok().filter(|rtype| !is_no_data(rtype));
+    rtype.ok_or_else(|| "give a record type, such as A, AAAA, SRV or TXT".into())
 }
 
 /// Names of letters, digits, `-`, `_` and dots alone: every program reads those alike, quoted or not.
@@ -222,6 +281,14 @@ mod tests {
             panic!("check")
         };
         assert_eq!((check.explain.script, check.explain.tcp), (Some("-".into()), true));
+        let Ok(Cli::Explain(decision)) = parse("rollcall explain web.pool.example --client ::1 --json")
+        else {
+            panic!("explain")
+        };
+        assert_eq!((decision.rtype, decision.server), (Rtype::A, "127.0.0.1:5300".parse().unwrap()));
+        let decision = ["rollcall explain", "rollcall explain a..b", "rollcall explain a MX7"];
+        let more_decision =
+            ["rollcall explain a OPT", "rollcall explain a --client web", "rollcall explain a axfr"];
         let usage = [
             "rollcall",
             "rollcall keygen",
@@ -234,6 +301,7 @@ mod tests {
             ["rollcall keygen web --algorithm hmac-sha1", "rollcall keygen web --algorithm hmac-sha224"];
         let explain =
             ["rollcall check --from ::1", "rollcall check --tcp", "rollcall check --explain-update"];
+        let explain = explain.into_iter().chain(decision).chain(more_decision);
         for line in usage.into_iter().chain(more).chain(legacy).chain(explain) {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -249,7 +317,7 @@ mod tests {
 
     #[test]
     fn every_command_explains_itself_with_examples() {
-        for command in ["serve", "check", "keygen"] {
+        for command in ["serve", "check", "explain", "keygen"] {
             let help = Cli::try_parse_from(["rollcall", command, "--help"]).unwrap_err().to_string();
             assert!(help.contains("Examples:\n  rollcall "), "{help}");
         }

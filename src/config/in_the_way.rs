@@ -64,7 +64,11 @@ fn conflict(record: &StaticRecord, pool: &Name) -> Option<&'static str> {
                 _ => None,
             }
         }
-        ([label], Rtype::TXT) if label.eq_ignore_ascii_case(b"_status") => {
+        ([label, service @ ..], Rtype::TXT)
+            if label.eq_ignore_ascii_case(b"_status")
+                && matches!(service.len(), 0 | 2)
+                && service.iter().all(|label| label.starts_with(b"_")) =>
+        {
             Some("`_status` below it says what it makes of its members")
         }
         ([first, ..], _) if first.starts_with(b"_") => None,

@@ -353,6 +353,7 @@ fn static_records_must_leave_pools_alone() {
         ("web CNAME ns", "nothing at or below a pool may lead elsewhere"),
         ("a.b.web CNAME ns", "nothing at or below a pool"),
         ("all.web TXT a", "`all` below it lists its members"),
+        ("_Status._http._tcp.web TXT a", "`_status` below it says what it makes of its members"),
         ("_Status.web TXT a", "`_status` below it says what it makes of its members"),
         ("_http._tcp.all.web SRV 0 0 80 ns", "`all` below it"),
         ("m1.web TXT a", "names one label below it are its members'"),

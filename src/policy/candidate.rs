@@ -19,6 +19,11 @@ impl Warmth {
             Some(way) => Warmth(way.clamp(u64::from(Self::LEAST.0), u64::from(Self::WARM.0)) as u16),
         }
     }
+
+    /// As a number of 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::WARM.0)
+    }
 }
 
 /// A member as a policy sees it: the parameters of RFC 5356, each with its default where the member gave none.
@@ -79,7 +84,7 @@ mod tests {
         for (age_ms, share) in
             [(0, 0.1), (1_000, 0.1), (5_000, 0.5), (9_999, 0.99), (10_000, 1.0), (u64::MAX, 1.0)]
         {
-            let warmth = f64::from(Warmth::of(age_ms, 10_000).0) / f64::from(Warmth::WARM.0);
+            let warmth = Warmth::of(age_ms, 10_000).share();
             assert!((warmth - share).abs() < 0.01, "{age_ms} ms: {warmth}");
         }
         assert_eq!(Warmth::of(0, 0), Warmth::WARM, "without warm_up nobody is a newcomer");

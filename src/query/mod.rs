@@ -30,7 +30,7 @@ mod opt;
 mod pool;
 mod referral;
 mod scratch;
-mod status;
+pub mod status;
 mod writer;
 
 use std::net::IpAddr;
@@ -252,6 +252,9 @@ fn answer_question(
     }
     let mut error = None;
     let mut writer = Writer::new(context, scratch, reply);
+    if question.qtype == Rtype::TXT {
+        writer.asked_for = question.edns.as_ref().and_then(|edns| edns.client_subnet(message));
+    }
     let (answered, flags) = match refusal(question) {
         Some((answered, code)) => {
             error = code;

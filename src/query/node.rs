@@ -60,7 +60,7 @@ impl Writer<'_, '_> {
             Below::All => self.put_pool_addresses(view, qtype, true),
             Below::Service(list, of_all) => self.put_service(view, list, qtype, of_all),
             Below::Member(member) => self.put_member(view, member, qtype),
-            Below::Status => self.put_status(view, qtype),
+            Below::Status(service) => self.put_status(view, service, name, qtype),
             Below::Empty => Found::NoData,
             Below::Missing => Found::NoName,
         }

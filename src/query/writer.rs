@@ -47,6 +47,8 @@ pub(super) struct Writer<'a, 'b> {
     pub zones: &'a ZoneSet,
     pub transport: Transport,
     pub client: Option<IpAddr>,
+    /// For whom it asks, if it says so.
+    pub asked_for: Option<IpAddr>,
     pub now_ms: u64,
     pub leases: &'a LeaseTable,
     pub scratch: &'a mut Scratch,
@@ -68,6 +70,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             zones: context.zones,
             transport: context.transport,
             client: context.client,
+            asked_for: None,
             now_ms: context.now_ms,
             leases: context.zones.leases(),
             scratch,

@@ -1,6 +1,7 @@
-//! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664), cookies (RFC 7873), the idle timeout of a TCP connection
-//! (RFC 7828) and extended errors (RFC 8914).
+//! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664), for whom a client asks (RFC 7871), cookies (RFC 7873), the
+//! idle timeout of a TCP connection (RFC 7828) and extended errors (RFC 8914).
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::{RawRecord, Rcode, Reply, WireError, u16_at, u32_at};
@@ -12,6 +13,8 @@ pub const UDP_PAYLOAD_MAX: u16 = 1232;
 const OPTION_LEASE: u16 = 2;
 /// Option code of NSID (RFC 5001 section 4).
 const OPTION_NSID: u16 = 3;
+/// Option code of edns-client-subnet (RFC 7871 section 6).
+const OPTION_CLIENT_SUBNET: u16 = 8;
 /// Option code of COOKIE (RFC 7873 section 4).
 const OPTION_COOKIE: u16 = 10;
 /// Option code of edns-tcp-keepalive (RFC 7828 section 3.1).
@@ -105,6 +108,18 @@ impl Edns {
             4 => Ok(Some(LeaseOption { lease_s, key_lease_s: None })),
             8 => Ok(Some(LeaseOption { lease_s, key_lease_s: u32_at(data, 4) })),
             _ => Err(WireError::BadOpt),
+        }
+    }
+
+    /// For whom the client asks, if it gives a whole address and not a network (RFC 7871 section 6). Whoever asks may say
+    /// anything here: it is no reason to tell anybody more.
+    pub fn client_subnet(&self, message: &[u8]) -> Option<IpAddr> {
+        let (&[family, more_family, source_len, scope_len], address) =
+            self.option(message, OPTION_CLIENT_SUBNET)?.split_first_chunk()?;
+        match ([family, more_family], source_len, scope_len) {
+            ([0, 1], 32, 0) => <[u8; 4]>::try_from(address).ok().map(IpAddr::from),
+            ([0, 2], 128, 0) => <[u8; 16]>::try_from(address).ok().map(IpAddr::from),
+            _ => None,
         }
     }
 
@@ -342,6 +357,26 @@ mod tests {
     fn options_that_overrun_are_refused() {
         assert_eq!(edns(&opt(&[0, 2, 0, 9, 0, 0])), Err(WireError::BadOpt));
         assert_eq!(edns(&opt(&[0, 2, 0])), Err(WireError::BadOpt));
+    }
+
+    #[test]
+    fn for_whom_a_client_asks_is_one_address_or_nobody() {
+        let v4 = [0, 8, 0, 8, 0, 1, 32, 0, 192, 0, 2, 7];
+        let v6 = [&[0, 8, 0, 20, 0, 2, 128, 0][..], &[0x20; 16]].concat();
+        for (options, wanted) in [
+            (&v4[..], Some("192.0.2.7")),
+            (&v6, Some("2020:2020:2020:2020:2020:2020:2020:2020")),
+            (&[0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2], None),
+            (&[0, 8, 0, 4, 0, 1, 0, 0], None),
+            (&[0, 8, 0, 8, 0, 2, 32, 0, 192, 0, 2, 7], None),
+            (&[0, 8, 0, 9, 0, 1, 32, 0, 192, 0, 2, 7, 0], None),
+            (&[0, 8, 0, 0], None),
+            (&[], None),
+        ] {
+            let message = opt(options);
+            let address = edns(&message).unwrap().client_subnet(&message);
+            assert_eq!(address, wanted.map(|address| address.parse().unwrap()), "{options:?}");
+        }
     }
 
     #[test]

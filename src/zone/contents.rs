@@ -104,7 +104,7 @@ impl Contents<'_> {
                 ControlFlow::Continue(())
             }
             // What people look into is not in the zone.
-            Below::Status | Below::Empty | Below::Missing => ControlFlow::Continue(()),
+            Below::Status(_) | Below::Empty | Below::Missing => ControlFlow::Continue(()),
         }
     }
 

@@ -145,6 +145,9 @@ pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
         [] => is_address || matches!(rtype, Rtype::SVCB | Rtype::HTTPS),
         [.., b"all"] => true,
         [b"_status"] => rtype == Rtype::TXT,
+        [b"_status", service, protocol] if is_underscored(service) && is_underscored(protocol) => {
+            rtype == Rtype::TXT
+        }
         [service, protocol] if is_underscored(service) && is_underscored(protocol) => rtype == Rtype::SRV,
         [label] if !is_underscored(label) => is_address || rtype == Rtype::TXT,
         _ => false,
@@ -167,6 +170,9 @@ mod tests {
             (b"\x04_tcp", Rtype::A, false),
             (b"\x07_status", Rtype::TXT, true),
             (b"\x07_status", Rtype::A, false),
+            (b"\x07_status\x05_http\x04_tcp", Rtype::TXT, true),
+            (b"\x07_status\x05_http\x04_tcp", Rtype::SRV, false),
+            (b"\x07_status\x04_tcp", Rtype::TXT, false),
             (b"\x05_http\x04_tcp", Rtype::SRV, true),
             (b"\x05_http\x04_tcp", Rtype::TXT, false),
             (b"\x05_http\x04_tcp\x03all", Rtype::TXT, true),

@@ -102,6 +102,11 @@ impl Records {
         place.checked_sub(1).map_or(0, end)..end(place)
     }
 
+    /// What the member of the record at a place weighs by it; 0 takes no part.
+    pub fn weight(&self, place: usize) -> u32 {
+        self.weights.get(place).copied().unwrap_or(0)
+    }
+
     /// How many members have records in it.
     pub fn members(&self) -> usize {
         if self.groups.is_empty() { self.len() } else { self.groups.len() }
@@ -172,8 +177,8 @@ pub enum Below<'v> {
     All,
     /// A service, and whether of `all`.
     Service(&'v RecordList, bool),
-    /// `_status`: what the pool makes of its members, for people who look into it.
-    Status,
+    /// `_status`: what the pool makes of its members, for people who look into it; below a service's name, of its SRV records.
+    Status(Option<&'v RecordList>),
     /// A name that others lie below.
     Empty,
     /// Nothing.
@@ -254,8 +259,12 @@ impl PoolView {
             if let Some(list) = self.service(service) {
                 return Below::Service(list, of_all);
             }
-            if labels == b"\x07_status" {
-                return Below::Status;
+            if let Some(of) = labels.strip_prefix(b"\x07_status") {
+                match self.service(of) {
+                    None if of.is_empty() => return Below::Status(None),
+                    None => {}
+                    service => return Below::Status(service),
+                }
             }
             let is_between = |name: &[u8]| {
                 name.len() > service.len()

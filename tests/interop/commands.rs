@@ -1,9 +1,12 @@
 //! The program as an operator's shell sees it: exit codes, and where it says what.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
-use super::server::{LISTEN, Site, rollcall, wait};
+use serde_json::Value;
+
+use super::server::{LISTEN, Server, Site, rollcall, wait};
 
 fn run(site: &Site, arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = rollcall(site.path()).args(arguments).output().unwrap();
@@ -81,4 +84,155 @@ fn the_state_directory_is_printed_and_private() {
     server.log.wait(&["state directory", "state=state", "run=1"]);
     let mode = server.path().join("state").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+/// What `rollcall explain` says of a question to this server.
+fn explain(server: &Server, question: &str) -> (Option<i32>, String, String) {
+    let address = server.address.to_string();
+    let mut command = rollcall(server.path());
+    command.args(["explain", "--server", &address]).args(question.split(' '));
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// The same as JSON.
+fn explained(server: &Server, question: &str) -> Value {
+    let (code, out, err) = explain(server, &format!("{question} --json"));
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{question}: {out}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// A site with a pool for each of these policies, named like them.
+fn site_of(policies: &[&str]) -> Site {
+    let pool = |policy: &&str| format!("[[pool]]\nname = '{policy}'\npolicy = '{policy}'\n");
+    Site::new(&policies.iter().map(pool).collect::<String>()).one_worker()
+}
+
+#[test]
+fn explain_marks_who_is_in_the_answer_and_dig_is_told_the_same() {
+    let Some(server) = site_of(&["least-used", "priority"]).serve() else { return };
+    let join = |pool: &str, member: &str, number: u8, says: &str| {
+        let name = format!("{member}.{pool}.pool.example.");
+        server.update(
+            &[],
+            &format!(
+                "update add {name} 600 A 10.0.0.{number}\nupdate add {name} 600 TXT {says}\n\
+                 update add _http._tcp.{pool}.pool.example. 600 SRV 0 10 808{number} {name}\n"
+            ),
+        );
+    };
+    join("least-used", "m1", 1, "load=0.7");
+    join("least-used", "m2", 2, "load=0.2");
+    join("least-used", "m3", 3, "weight=0");
+    join("priority", "m1", 4, "priority=3");
+    join("priority", "m2", 5, "priority=3");
+    join("priority", "m3", 6, "priority=1");
+
+    let (code, out, err) = explain(&server, "least-used.pool.example");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let lines: Vec<_> = out.lines().collect();
+    assert!(
+        lines[0].starts_with("least-used.pool.example. is a pool. Policy least-used, an answer shows 1"),
+        "{out}"
+    );
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{out}");
+    for (start, end) in [
+        ("#  rank  share  member  state", "lease"),
+        ("-     2     0%  m1      up", "s"),
+        ("1     1   100%  m2      up", "s"),
+        ("-     -      -  m3      out weight=0", "s"),
+        ("Answer, TTL 5 s: 10.0.0.2", ""),
+        ("Why: m2 has the least load, 0.2.", ""),
+    ] {
+        assert!(lines.iter().any(|line| line.starts_with(start) && line.ends_with(end)), "{start}:\n{out}");
+    }
+    assert_eq!(server.dig("least-used.pool.example A").data(), ["10.0.0.2"]);
+
+    let found = explained(&server, "priority.pool.example A");
+    let addresses = |found: &Value| {
+        let mut picked: Vec<_> = found["members"].as_array().unwrap().iter().collect();
+        picked.retain(|member| member["answer"].is_u64());
+        picked.sort_by_key(|member| member["answer"].as_u64());
+        picked.iter().map(|member| member["addresses"][0].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut picked = addresses(&found);
+    picked.sort();
+    assert_eq!(picked, server.dig("priority.pool.example A").sorted());
+    assert_eq!((&found["pool"]["policy"], &found["pool"]["answers"]), (&"priority".into(), &"best".into()));
+    assert_eq!((&found["members"][2]["rank"], &found["members"][2]["answer"]), (&3.into(), &Value::Null));
+
+    let service = explained(&server, "_http._tcp.priority.pool.example SRV");
+    for member in service["members"].as_array().unwrap() {
+        let is_best = member["priority"] == 3;
+        assert_eq!(member["srv_priority"], if is_best { 0 } else { 1 }, "{member}");
+        assert_eq!(member["share"], if is_best { 0.5 } else { 0.0 }, "{member}");
+        assert!(member["answer"].is_u64(), "{member}");
+    }
+    for (question, is) in [
+        ("all.priority.pool.example", "all"),
+        ("_http._tcp.all.priority.pool.example SRV", "all"),
+        ("priority._http._tcp.pool.example SRV", "instance"),
+        ("m1.priority.pool.example TXT", "member"),
+        ("info.pool.example TXT", "ordinary"),
+        ("priority.pool.example MX", "pool"),
+    ] {
+        assert_eq!(explained(&server, question)["is"], is, "{question}");
+    }
+    assert_eq!(addresses(&explained(&server, "all.priority.pool.example")).len(), 3);
+}
+
+#[test]
+fn explain_says_what_is_lacking() {
+    let Some(server) = Site::new("").serve() else { return };
+    server.update(&[], "update add m1.web.pool.example. 600 A 10.0.0.1");
+    for (question, wanted) in [
+        ("m9.web.pool.example", "no name m9.web.pool.example. (NXDOMAIN): web.pool.example. is a pool"),
+        ("nobody.pool.example", "no name nobody.pool.example. (NXDOMAIN): nobody has registered it"),
+        ("example.org", "has no zone for example.org."),
+    ] {
+        let (code, out, err) = explain(&server, question);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{question}");
+        assert!(err.starts_with("rollcall: ") && err.contains(wanted), "{err}");
+    }
+    let free = TcpListener::bind(LISTEN).unwrap().local_addr().unwrap();
+    let arguments = ["explain", "web.pool.example", "--json", "--server", &free.to_string()];
+    let Output { status, stdout, stderr } = rollcall(server.path()).args(arguments).output().unwrap();
+    let (out, err): (Value, _) =
+        (serde_json::from_slice(&stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!((status.code(), &out["ok"]), (Some(1), &Value::Bool(false)));
+    assert!(
+        err.contains("start it with `rollcall serve`") && err.contains(out["error"].as_str().unwrap()),
+        "{err}"
+    );
+    assert_eq!(explain(&server, "web.pool.example NOSUCH").0, Some(2));
+}
+
+#[test]
+fn explain_says_who_is_told() {
+    let Some(server) = Site::new("").serve() else { return };
+    server.update(&[], "update add m1.web.pool.example. 600 A 10.0.0.1");
+    for (client, told) in [("127.0.0.9", "told"), ("192.0.2.7", "not told"), ("2001:db8::7", "not told")] {
+        let (code, out, _) = explain(&server, &format!("web.pool.example --client {client}"));
+        // Lines are broken where they are full.
+        let out = out.replace('\n', " ");
+        let wanted = format!("`_status` is {told} to it: ");
+        assert!(
+            code == Some(0) && out.contains(&format!("Client {client} ")) && out.contains(&wanted),
+            "{out}"
+        );
+    }
+    let client = &explained(&server, "web.pool.example --client 192.0.2.7")["client"];
+    assert_eq!((&client["address"], &client["told_status"]), (&"192.0.2.7".into(), &false.into()));
+
+    let site = Site::new("");
+    let file = site.path().join("zones/pool.example.toml");
+    let toml = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("debug_from = ['192.0.2.0/24']\n{toml}")).unwrap();
+    let Some(server) = site.serve() else { return };
+    let (code, out, err) = explain(&server, "web.pool.example");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.contains("what web.pool.example. makes of its members") && err.contains("`debug_from`"),
+        "{err}"
+    );
 }

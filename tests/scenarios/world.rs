@@ -498,11 +498,19 @@ pub fn of_member(change: &Change) -> &membership::Change {
 
 /// The same with a COOKIE option of these octets.
 pub fn question_with_cookie(name: &str, rtype: &str, udp_size: u16, cookie: &[u8]) -> Vec<u8> {
-    let mut message = question_message(name, rtype, Some(udp_size));
+    with_option(question_message(name, rtype, Some(udp_size)), 10, cookie)
+}
+
+/// The same with an EDNS option of these octets.
+pub fn question_with_option(name: &str, rtype: &str, code: u8, data: &[u8]) -> Vec<u8> {
+    with_option(question_message(name, rtype, Some(1232)), code, data)
+}
+
+fn with_option(mut message: Vec<u8>, code: u8, data: &[u8]) -> Vec<u8> {
     // The OPT record comes last, and its length last in that.
     message.truncate(message.len() - 2);
-    message.extend([0, 4 + cookie.len() as u8, 0, 10, 0, cookie.len() as u8]);
-    message.extend_from_slice(cookie);
+    message.extend([0, 4 + data.len() as u8, 0, code, 0, data.len() as u8]);
+    message.extend_from_slice(data);
     message
 }
 

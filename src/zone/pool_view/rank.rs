@@ -142,6 +142,15 @@ impl Electorate<'_> {
 }
 
 impl PoolView {
+    /// A member as the policy sees it at `now_ms`, if it weighs this much; `None` if there is no such member.
+    pub fn candidate(&self, member: u32, weight: u32, leases: &LeaseTable, now_ms: u64) -> Option<Candidate> {
+        let view = self.members.get(member as usize)?;
+        let Standing { load, warmth } = standing_of(&self.settings, view, leases, now_ms);
+        let (lease, priority, degradation) = (view.hold.lease, view.priority, view.degradation);
+        let picks = leases.picks(lease);
+        Some(Candidate { lease, weight, priority, load, degradation, picks, warmth })
+    }
+
     /// The view with its members ranked as they stand now, and when it is to be ranked again though nothing is said. What
     /// round-robin and priority make of members does not move while what they registered stays.
     pub(in crate::zone) fn ranked(

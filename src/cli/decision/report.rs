@@ -1,0 +1,390 @@
+//! What `rollcall explain` found, for people and for programs.
+
+mod json;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::place::{Is, Place};
+use super::session::{Answer, Data};
+use super::{Seen, table, text, why};
+use crate::cli::DecisionArgs;
+use crate::policy::{Policy, Shown};
+use crate::query::status::line::{Families, MemberLine, Millionths, SaidLoad};
+use crate::wire::{Name, Rtype};
+
+/// Columns that lines are broken at.
+const COLUMNS: usize = 80;
+
+/// What decides which records an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Rule {
+    /// The pool's policy.
+    Policy,
+    /// Nothing: everybody in service is shown.
+    All,
+    /// What members registered for clients to choose from.
+    Bindings,
+    /// It is one member's own.
+    Member,
+    /// They are ordinary records.
+    Ordinary,
+}
+
+/// Everything that there is to say, and what `--json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    ok: bool,
+    server: String,
+    /// What was asked for, and, if that is an alias, where it leads.
+    pub name: String,
+    #[serde(rename = "type", serialize_with = "json::displayed")]
+    pub rtype: Rtype,
+    aliases: Vec<String>,
+    #[serde(skip)]
+    is: Option<Is>,
+    /// What the name is: `pool`, `service`, `all`, `instance`, `member` or `ordinary`.
+    #[serde(rename = "is")]
+    kind: &'static str,
+    pub rule: Rule,
+    pub pool: Option<PoolReport>,
+    pub members: Vec<MemberReport>,
+    /// Members that the server had no room to tell of.
+    pub not_shown: usize,
+    /// Seconds; `None` if there are no records.
+    ttl_s: Option<u32>,
+    records: Vec<RecordReport>,
+    why: String,
+    client: Option<ClientReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PoolReport {
+    pub name: String,
+    #[serde(serialize_with = "json::policy_name")]
+    pub policy: Policy,
+    /// Members that an answer shows: a number, `all`, or `best`.
+    #[serde(serialize_with = "json::shown_text")]
+    pub answers: Shown,
+    pub ttl_s: u32,
+    pub up: usize,
+    pub out: usize,
+    pub gone: usize,
+}
+
+/// A member as the policy counts it; `null` is what the policy does not ask for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct MemberReport {
+    pub name: String,
+    pub state: &'static str,
+    pub reason: &'static str,
+    /// Its place in the answer, from 1; `None` if it was not picked.
+    pub answer: Option<usize>,
+    pub rank: Option<u32>,
+    /// How likely it is to be the first of an answer, 0 to 1.
+    #[serde(serialize_with = "json::number")]
+    pub share: Option<Millionths>,
+    /// `None` without end.
+    pub lease_s: Option<u64>,
+    pub weight: u32,
+    pub priority: Option<u32>,
+    /// As it was said last.
+    #[serde(serialize_with = "json::number")]
+    pub load: Option<Millionths>,
+    /// Whether the policy asks for a load and it says none: half is taken.
+    pub load_unsaid: bool,
+    #[serde(serialize_with = "json::number")]
+    pub smoothed: Option<Millionths>,
+    #[serde(serialize_with = "json::number")]
+    pub degradation: Option<Millionths>,
+    pub picks: Option<u32>,
+    /// What the policy orders by, if that is neither of these.
+    #[serde(serialize_with = "json::number")]
+    pub level: Option<Millionths>,
+    #[serde(serialize_with = "json::number")]
+    pub warming: Option<Millionths>,
+    pub port: Option<u16>,
+    pub srv_priority: Option<u16>,
+    pub srv_weight: Option<u16>,
+    pub addresses: Vec<String>,
+    pub attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordReport {
+    #[serde(rename = "type", serialize_with = "json::displayed")]
+    rtype: Rtype,
+    data: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ClientReport {
+    address: String,
+    /// Whether it would be told `_status`; `None` if no pool answers for the name.
+    told_status: Option<bool>,
+}
+
+/// What `--json` prints when there is nothing to explain.
+#[derive(Serialize)]
+pub(super) struct ErrorReport {
+    ok: bool,
+    error: String,
+}
+
+impl ErrorReport {
+    pub fn write_json(error: String, out: &mut dyn Write) -> io::Result<()> {
+        write_json(&ErrorReport { ok: false, error }, out)
+    }
+}
+
+impl Report {
+    pub fn of(args: &DecisionArgs, seen: &Seen) -> Self {
+        let Seen { name, aliases, place, answer } = seen;
+        let is = place.as_ref().map(|place| place.is.clone());
+        let (kind, rule) = kind_of(is.as_ref(), args.rtype);
+        let pool = place.as_ref().filter(|_| rule != Rule::Ordinary || is != Some(Is::Below));
+        let mut report = Report {
+            ok: true,
+            server: args.server.to_string(),
+            name: text(name),
+            rtype: args.rtype,
+            aliases: aliases.iter().map(text).collect(),
+            is,
+            kind,
+            rule,
+            pool: pool.map(PoolReport::of),
+            members: Vec::new(),
+            not_shown: place.as_ref().map_or(0, |place| place.not_shown),
+            ttl_s: None,
+            records: Vec::new(),
+            why: String::new(),
+            client: args.client.map(|client| ClientReport {
+                address: client.to_string(),
+                told_status: place.as_ref().and_then(|place| place.pool.client).map(|(_, is_told)| is_told),
+            }),
+        };
+        let records = answer.records.iter().filter(|record| !matches!(record.data, Data::Alias(_)));
+        report.ttl_s = records.clone().map(|record| record.ttl_s).min();
+        report.records =
+            records.map(|record| RecordReport { rtype: record.rtype, data: record.text.clone() }).collect();
+        if let Some(place) = place {
+            let of_member = |member: &&MemberLine| match &place.is {
+                Is::Member(label) => member.name == *label,
+                _ => !matches!(rule, Rule::Ordinary | Rule::Bindings),
+            };
+            let members = place.members.iter().filter(of_member);
+            report.members =
+                members.map(|member| MemberReport::of(member, place, answer, args.rtype)).collect();
+        }
+        report.why = why::why(&report);
+        report
+    }
+
+    /// Who is in the answer, in its order.
+    pub fn picked(&self) -> Vec<&MemberReport> {
+        let mut picked: Vec<_> = self.members.iter().filter(|member| member.answer.is_some()).collect();
+        picked.sort_by_key(|member| member.answer);
+        picked
+    }
+
+    /// How many records the answer has.
+    pub fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        write_json(self, out)
+    }
+
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (alias, target) in self.aliases.iter().zip(self.aliases.iter().skip(1).chain([&self.name])) {
+            writeln!(out, "{alias} is an alias of {target}")?;
+        }
+        paragraph(&self.headline(), out)?;
+        if !self.members.is_empty() {
+            writeln!(out)?;
+            table::write(self, out)?;
+            if self.not_shown > 0 {
+                writeln!(out, "and {} more that the server had no room to tell of", self.not_shown)?;
+            }
+        }
+        writeln!(out)?;
+        self.write_answer(out)?;
+        paragraph(&format!("Why: {}.", self.why), out)?;
+        if let Some(client) = &self.client {
+            let told = match client.told_status {
+                Some(true) => " `_status` is told to it: it is in `debug_from`.",
+                Some(false) => " `_status` is not told to it: it is not in `debug_from`.",
+                None => "",
+            };
+            let address = &client.address;
+            let same = "is answered by the same rule as everybody: nothing here looks at who asks.";
+            paragraph(&format!("Client {address} {same}{told}"), out)?;
+        }
+        Ok(())
+    }
+
+    fn headline(&self) -> String {
+        let name = &self.name;
+        let (Some(is), Some(pool)) = (&self.is, &self.pool) else {
+            return format!("{name} is no pool's name: no policy has a say in what it answers.");
+        };
+        let of = &pool.name;
+        let terms = || {
+            let PoolReport { up, out, gone, .. } = pool;
+            let counts = [(up, "up"), (out, "out"), (gone, "gone")];
+            let counts = counts.iter().filter(|(count, state)| **count > 0 || *state == "up");
+            let counts = counts.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>();
+            let shows = match pool.answers {
+                Shown::All => "everybody in service".to_owned(),
+                Shown::Best => "the best equally".to_owned(),
+                Shown::AtMost(most) => most.to_string(),
+            };
+            let counts = counts.join(", ");
+            format!("Policy {}, an answer shows {shows}; members: {counts}.", pool.policy.name())
+        };
+        match is {
+            Is::Pool => format!("{name} is a pool. {}", terms()),
+            Is::Service => format!("{name} is a service of a pool. {}", terms()),
+            Is::All => format!("{name} is everybody of pool {of}"),
+            Is::ServiceOfAll => format!("{name} is everybody of {of}"),
+            Is::Instance => format!("{name} is how who browses finds {of} {}", terms()),
+            Is::Member(label) if self.members.is_empty() => {
+                format!("{name} is below pool {of}, which has no member {label}.")
+            }
+            Is::Member(label) => format!("{name} is member {label} of pool {of}"),
+            Is::Below => format!(
+                "{name} is below pool {of} and none of its names: no policy has a say in what it answers."
+            ),
+        }
+    }
+
+    fn write_answer(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(ttl_s) = self.ttl_s else {
+            return writeln!(out, "Answer: no {} record (NODATA).", self.rtype);
+        };
+        let is_short = matches!(self.rtype, Rtype::A | Rtype::AAAA);
+        if is_short {
+            let records: Vec<_> = self.records.iter().map(|record| record.data.as_str()).collect();
+            return paragraph(&format!("Answer, TTL {ttl_s} s: {}", records.join(" ")), out);
+        }
+        writeln!(out, "Answer, TTL {ttl_s} s:")?;
+        self.records.iter().try_for_each(|record| writeln!(out, "  {} {}", record.rtype, record.data))
+    }
+}
+
+/// What a name is, and what decides about records of a type there.
+fn kind_of(is: Option<&Is>, rtype: Rtype) -> (&'static str, Rule) {
+    let is_address = matches!(rtype, Rtype::A | Rtype::AAAA);
+    let or_ordinary = |holds: bool, rule| if holds { rule } else { Rule::Ordinary };
+    match is {
+        None | Some(Is::Below) => ("ordinary", Rule::Ordinary),
+        Some(Is::Pool) if matches!(rtype, Rtype::HTTPS | Rtype::SVCB) => ("pool", Rule::Bindings),
+        Some(Is::Pool) => ("pool", or_ordinary(is_address, Rule::Policy)),
+        Some(Is::Service) => ("service", or_ordinary(rtype == Rtype::SRV, Rule::Policy)),
+        Some(Is::Instance) => ("instance", or_ordinary(rtype == Rtype::SRV, Rule::Policy)),
+        Some(Is::All) => ("all", or_ordinary(is_address, Rule::All)),
+        Some(Is::ServiceOfAll) => ("all", or_ordinary(rtype == Rtype::SRV, Rule::All)),
+        Some(Is::Member(_)) => ("member", or_ordinary(is_address || rtype == Rtype::TXT, Rule::Member)),
+    }
+}
+
+impl PoolReport {
+    fn of(place: &Place) -> Self {
+        let pool = &place.pool;
+        let (name, policy, answers, ttl_s) = (pool.name.clone(), pool.policy, pool.answers, pool.ttl_s);
+        PoolReport { name, policy, answers, ttl_s, up: pool.up, out: pool.out, gone: pool.gone }
+    }
+}
+
+impl MemberReport {
+    fn of(line: &MemberLine, place: &Place, answer: &Answer, rtype: Rtype) -> Self {
+        let lossy = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let attributes = line.attributes.iter().map(|(key, value)| (lossy(key), lossy(value)));
+        MemberReport {
+            name: line.name.clone(),
+            state: line.state.name(),
+            reason: line.state.why(),
+            answer: place_in(line, place, answer),
+            rank: of_family(&line.rank, rtype),
+            share: of_family(&line.share, rtype),
+            lease_s: line.lease_s,
+            weight: line.weight,
+            priority: line.priority,
+            load: match line.load {
+                Some(SaidLoad::Is(load)) => Some(load),
+                Some(SaidLoad::Unsaid) | None => None,
+            },
+            load_unsaid: line.load == Some(SaidLoad::Unsaid),
+            smoothed: line.smoothed,
+            degradation: line.degradation,
+            picks: line.picks,
+            level: line.level,
+            warming: line.warming,
+            port: line.srv.map(|srv| srv.port),
+            srv_priority: line.srv.map(|srv| srv.priority),
+            srv_weight: line.srv.map(|srv| srv.weight),
+            addresses: line.addresses.iter().map(ToString::to_string).collect(),
+            attributes: attributes.collect(),
+        }
+    }
+
+    /// The load that the policy goes by, before picks and warming up.
+    pub fn counted_load(&self) -> Millionths {
+        self.smoothed.or(self.load).unwrap_or(Millionths(500_000))
+    }
+
+    /// What the policy orders by.
+    pub fn level(&self) -> Millionths {
+        self.level.unwrap_or_else(|| self.counted_load())
+    }
+}
+
+fn of_family<T: Copy>(families: &Families<T>, rtype: Rtype) -> Option<T> {
+    if rtype == Rtype::AAAA { families.v6 } else { families.v4 }
+}
+
+/// Where the first of a member's records stands in the answer, from 1.
+fn place_in(line: &MemberLine, place: &Place, answer: &Answer) -> Option<usize> {
+    let target = || {
+        let is_whole = line.name.ends_with('.') && !line.name.ends_with("\\.");
+        let below = if is_whole { String::new() } else { format!(".{}", text(&place.apex)) };
+        Name::bytes_from_str(&format!("{}{below}", line.name)).ok()
+    };
+    let records = answer.records.iter().filter(|record| !matches!(record.data, Data::Alias(_)));
+    let at = records.clone().position(|record| match &record.data {
+        Data::Address(address) => line.addresses.contains(address),
+        Data::Service { port, target: offered } => {
+            line.srv.is_some_and(|srv| srv.port == *port) && target().as_ref() == Some(offered)
+        }
+        Data::Text(_) | Data::Alias(_) | Data::Other => false,
+    });
+    at.map(|at| at + 1)
+}
+
+/// Words in lines of at most so many columns, but for words that are longer.
+fn paragraph(text: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut column = 0;
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > COLUMNS {
+            writeln!(out)?;
+            column = 0;
+        }
+        if column > 0 {
+            write!(out, " ")?;
+            column += 1;
+        }
+        write!(out, "{word}")?;
+        column += len;
+    }
+    writeln!(out)
+}
+
+fn write_json(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}

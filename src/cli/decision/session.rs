@@ -1,0 +1,162 @@
+//! Questions to a running server, one TCP connection for all (RFC 7766).
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use domain::base::iana::ExtendedErrorCode;
+use domain::base::name::ToName as _;
+use domain::base::opt::ExtendedError;
+use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt as _};
+use domain::base::{Message, MessageBuilder, ParsedRecord, StreamTarget};
+use domain::rdata::AllRecordData;
+
+use crate::wire::{Name, Rcode, Rtype, UDP_PAYLOAD_MAX};
+
+/// How long a server may take to accept the connection, and for each answer. It is here or nearby.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// Nobody accepts the connection.
+    #[error(
+        "no server answers at {server}, TCP ({error}): start it with `rollcall serve`, or say where it is with --server"
+    )]
+    NotThere { server: SocketAddr, error: io::Error },
+    /// It was there, and went.
+    #[error("the server at {server} did not answer ({error})")]
+    Silent { server: SocketAddr, error: io::Error },
+    /// What came back is no DNS answer.
+    #[error("what {server} says is no answer to a DNS question: is it a DNS server?")]
+    NoAnswer { server: SocketAddr },
+}
+
+/// A server to ask.
+pub(super) struct Session {
+    server: SocketAddr,
+    stream: TcpStream,
+    id: u16,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub rcode: Rcode,
+    /// Whether the server refused because of who asks (RFC 8914 section 4.19).
+    pub is_prohibited: bool,
+    /// The answer section.
+    pub records: Vec<Record>,
+    /// The zone that has no such records.
+    pub zone: Option<Name>,
+}
+
+/// A record of the answer section.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub rtype: Rtype,
+    pub ttl_s: u32,
+    pub data: Data,
+    /// Its data in presentation form.
+    pub text: String,
+}
+
+/// What of a record's data is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Data {
+    Address(IpAddr),
+    Service {
+        port: u16,
+        target: Name,
+    },
+    /// The strings of a TXT record, one behind the other.
+    Text(Vec<u8>),
+    Alias(Name),
+    Other,
+}
+
+impl Session {
+    /// Connects to a server.
+    pub fn open(server: SocketAddr) -> Result<Self, AskError> {
+        let not_there = |error| AskError::NotThere { server, error };
+        let stream = TcpStream::connect_timeout(&server, PATIENCE).map_err(not_there)?;
+        let timed = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
+        timed.map_err(not_there)?;
+        Ok(Session { server, stream, id: 0 })
+    }
+
+    /// Asks one question, for `client` if it is given (RFC 7871).
+    pub fn ask(&mut self, name: &Name, rtype: Rtype, client: Option<IpAddr>) -> Result<Answer, AskError> {
+        let server = self.server;
+        let no_answer = || AskError::NoAnswer { server };
+        self.id = self.id.wrapping_add(1);
+        let question = question(self.id, name, rtype, client).ok_or_else(no_answer)?;
+        let octets = self.exchange(&question).map_err(|error| AskError::Silent { server, error })?;
+        let message = Message::from_octets(octets).map_err(|_| no_answer())?;
+        let is_ours = message.header().qr() && message.header().id() == self.id;
+        Answer::read(&message).filter(|_| is_ours).ok_or_else(no_answer)
+    }
+
+    fn exchange(&mut self, question: &[u8]) -> io::Result<Vec<u8>> {
+        self.stream.write_all(question)?;
+        let mut len = [0; 2];
+        self.stream.read_exact(&mut len)?;
+        let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
+        self.stream.read_exact(&mut octets)?;
+        Ok(octets)
+    }
+}
+
+/// A question as TCP carries it. Any message of this size can be made.
+fn question(id: u16, name: &Name, rtype: Rtype, client: Option<IpAddr>) -> Option<Vec<u8>> {
+    let mut builder = MessageBuilder::from_target(StreamTarget::new_vec()).ok()?.question();
+    builder.header_mut().set_id(id);
+    builder.push((name, rtype)).ok()?;
+    let mut builder = builder.additional();
+    let with_opt = builder.opt(|opt| {
+        opt.set_udp_payload_size(UDP_PAYLOAD_MAX);
+        match client {
+            Some(client) => opt.client_subnet(if client.is_ipv4() { 32 } else { 128 }, 0, client),
+            None => Ok(()),
+        }
+    });
+    with_opt.ok()?;
+    Some(builder.finish().as_stream_slice().to_vec())
+}
+
+impl Answer {
+    /// `None` if its octets are no message.
+    fn read(message: &Message<Vec<u8>>) -> Option<Self> {
+        let records = message.answer().ok()?.map(|record| Record::read(&record.ok()?));
+        let records = records.collect::<Option<Vec<_>>>()?;
+        let mut authority = message.authority().ok()?;
+        let zone = authority.find_map(|record| {
+            let record = record.ok()?;
+            (record.rtype() == Rtype::SOA).then(|| record.owner().to_bytes())
+        });
+        let error = message.opt().and_then(|opt| opt.opt().iter::<ExtendedError<&[u8]>>().next()?.ok());
+        Some(Answer {
+            rcode: message.header().rcode(),
+            is_prohibited: error.is_some_and(|error| error.code() == ExtendedErrorCode::PROHIBITED),
+            records,
+            zone,
+        })
+    }
+}
+
+impl Record {
+    fn read(record: &ParsedRecord<'_, Vec<u8>>) -> Option<Self> {
+        let (rtype, ttl_s) = (record.rtype(), record.ttl().as_secs());
+        let record = record.to_any_record::<AllRecordData<_, _>>().ok()?;
+        let text = record.data().display_zonefile(DisplayKind::Simple).to_string();
+        let data = match record.into_data() {
+            AllRecordData::A(a) => Data::Address(a.addr().into()),
+            AllRecordData::Aaaa(aaaa) => Data::Address(aaaa.addr().into()),
+            AllRecordData::Srv(srv) => Data::Service { port: srv.port(), target: srv.target().to_bytes() },
+            AllRecordData::Txt(txt) => Data::Text(txt.iter().collect::<Vec<_>>().concat()),
+            AllRecordData::Cname(cname) => Data::Alias(cname.cname().to_bytes()),
+            _ => Data::Other,
+        };
+        Some(Record { rtype, ttl_s, data, text })
+    }
+}

@@ -1,0 +1,144 @@
+//! In words: why an answer shows whom it shows.
+
+use super::report::{MemberReport, Report, Rule};
+use crate::policy::{Policy, Shown};
+use crate::wire::Rtype;
+
+/// Names that a sentence lists; the table has all of them.
+const NAMED_MAX: usize = 4;
+
+/// The reason, as the end of a sentence.
+pub(super) fn why(report: &Report) -> String {
+    let pool = report.pool.as_ref();
+    match report.rule {
+        Rule::Ordinary => match report.records() {
+            0 => "nobody registered such a record, and the zone's file has none".to_owned(),
+            _ => "no policy picks here, so all records of this name and type are shown".to_owned(),
+        },
+        Rule::Member if report.records() == 0 => "the member has no such record".to_owned(),
+        Rule::Member => "a member's own name shows what it registered, whatever the policy".to_owned(),
+        Rule::Bindings if report.records() == 0 => "no member in service registered any".to_owned(),
+        Rule::Bindings => {
+            "all that members in service registered is shown: clients choose by the records' own priority"
+                .to_owned()
+        }
+        Rule::All | Rule::Policy if report.records() == 0 => nobody(report),
+        Rule::All => "whoever is here is shown, also who weighs nothing, whatever the policy".to_owned(),
+        Rule::Policy => match pool {
+            Some(pool) => policy_says(report, pool.policy, pool.answers),
+            None => String::new(),
+        },
+    }
+}
+
+fn nobody(report: &Report) -> String {
+    let family = match report.rtype {
+        Rtype::A => "an IPv4 address",
+        Rtype::AAAA => "an IPv6 address",
+        _ => "this service",
+    };
+    match report.pool.as_ref() {
+        Some(pool) if pool.up > 0 => format!("nobody in service has {family}"),
+        Some(pool) if pool.out > 0 => "whoever is here weighs nothing (weight=0)".to_owned(),
+        _ => "nobody is here".to_owned(),
+    }
+}
+
+fn policy_says(report: &Report, policy: Policy, answers: Shown) -> String {
+    let picked = report.picked();
+    let Some(first) = picked.first() else {
+        return match report.not_shown {
+            0 => "whose records these are has joined since `_status` was asked for".to_owned(),
+            _ => "whose records these are is among those that the server had no room to tell of".to_owned(),
+        };
+    };
+    let shows_all = answers == Shown::All;
+    if report.rtype == Rtype::SRV && shows_all {
+        let fields =
+            "all in service are shown, and a client chooses by priority and weight in the records (RFC 2782)";
+        return format!("{fields}, {}", written(policy));
+    }
+    let name = &first.name;
+    let reason = match policy {
+        Policy::RoundRobin => format!("it is {name}'s turn to be the first, and each has as many"),
+        Policy::Random => format!("{name} was drawn first, where each is as likely as any other"),
+        Policy::WeightedRoundRobin => {
+            format!("it is {name}'s turn, and turns go by weight: {} of them are its", share(first))
+        }
+        Policy::WeightedRandom => {
+            format!("{name} was drawn first, and draws go by weight: {} of them are its", share(first))
+        }
+        Policy::RandomizedLeastUsed => {
+            format!(
+                "{name} was drawn first, and draws go by what is to spare: {} of them are its",
+                share(first)
+            )
+        }
+        Policy::Priority => {
+            let priority = first.priority.unwrap_or(0);
+            ranked(report, first, &format!("the highest priority, {priority}"))
+        }
+        Policy::LeastUsed => ranked(report, first, &format!("the least load, {}", first.level())),
+        Policy::LeastUsedDegradation => {
+            let picks = first.picks.unwrap_or(0);
+            let since = format!("{picks} {} since it registered", if picks == 1 { "pick" } else { "picks" });
+            ranked(
+                report,
+                first,
+                &format!("the least load with what was asked of it, {} ({since})", first.level()),
+            )
+        }
+        Policy::PriorityLeastUsed => {
+            ranked(report, first, &format!("the least load if it is asked once more, {}", first.level()))
+        }
+    };
+    let rest = match (shows_all, picked.len()) {
+        (true, 2..) => "; all in service are shown".to_owned(),
+        (false, 2..) => format!("; the answer has {}, in this order", names(&picked)),
+        _ => String::new(),
+    };
+    reason + &rest
+}
+
+/// What a policy writes into SRV records.
+fn written(policy: Policy) -> &'static str {
+    match policy {
+        Policy::RoundRobin => "which are those that members registered",
+        Policy::Random => "which are alike",
+        Policy::WeightedRoundRobin | Policy::WeightedRandom => {
+            "which are in proportion to what members weigh"
+        }
+        Policy::Priority => "the best priority being the least number there",
+        Policy::LeastUsed
+        | Policy::LeastUsedDegradation
+        | Policy::PriorityLeastUsed
+        | Policy::RandomizedLeastUsed => "which are in proportion to what members have to spare, 1 - load",
+    }
+}
+
+/// Of a policy that puts the best first: that this one is, alone or in turn with its equals. Another may have become so
+/// between the two questions.
+fn ranked(report: &Report, first: &MemberReport, best: &str) -> String {
+    let equals: Vec<_> = report.members.iter().filter(|one| one.rank == Some(1)).collect();
+    let name = &first.name;
+    match (first.rank, equals.len()) {
+        (Some(1), 2..) => format!("{} have {best}, and take turns: it is {name}'s", names(&equals)),
+        (Some(1), _) => format!("{name} has {best}"),
+        _ => {
+            format!("{name} was the first when the question came: ranks have moved since they were asked for")
+        }
+    }
+}
+
+fn share(member: &MemberReport) -> String {
+    member.share.map_or_else(|| "some".to_owned(), |share| share.percent())
+}
+
+fn names(members: &[&MemberReport]) -> String {
+    let named: Vec<_> = members.iter().take(NAMED_MAX).map(|member| member.name.as_str()).collect();
+    match (named.split_last(), members.len().saturating_sub(NAMED_MAX)) {
+        (Some((last, [])), 0) => (*last).to_owned(),
+        (Some((last, others)), 0) => format!("{} and {last}", others.join(", ")),
+        (_, more) => format!("{} and {more} more", named.join(", ")),
+    }
+}

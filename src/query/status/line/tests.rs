@@ -1,0 +1,192 @@
+//! Strings are read as they were written, whatever a member says of itself.
+
+use std::num::NonZeroU16;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+fn text(line: &Line) -> String {
+    let mut text = Vec::new();
+    line.write(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+fn member(name: &str) -> MemberLine {
+    MemberLine::new(name.to_owned(), State::Up)
+}
+
+fn of_member(member: MemberLine) -> Line {
+    Line::Member(Box::new(member))
+}
+
+#[test]
+fn strings_read_as_people_would_write_them() {
+    let pool = PoolLine {
+        name: "web.pool.example.".to_owned(),
+        kind: Kind::Pool,
+        policy: Policy::LeastUsed,
+        answers: Shown::AtMost(NonZeroU16::MIN),
+        ttl_s: 5,
+        up: 2,
+        out: 1,
+        gone: 0,
+        client: Some(("192.0.2.7".parse().unwrap(), false)),
+    };
+    let busy = MemberLine {
+        lease_s: Some(23),
+        weight: 20,
+        rank: Families { v4: Some(1), v6: Some(3) },
+        share: Families { v4: Some(Millionths(333_000)), v6: None },
+        load: Some(SaidLoad::Is(Millionths(250_000))),
+        smoothed: Some(Millionths(310_000)),
+        warming: Some(Millionths(400_000)),
+        attributes: vec![(b"site".to_vec(), b"New York".to_vec())],
+        addresses: vec!["10.0.0.1".parse().unwrap()],
+        ..member("m1")
+    };
+    let mut service = MemberLine { weight: 1, ..member("gw.example.net.") };
+    service.srv = Some(Srv { port: 5060, priority: 0, weight: 65_535 });
+    service.load = Some(SaidLoad::Unsaid);
+    for (line, wanted) in [
+        (
+            Line::Pool(pool),
+            "web.pool.example. pool policy=least-used answers=1 ttl=5s up=2 out=1 gone=0 client=192.0.2.7 told=no",
+        ),
+        (
+            of_member(busy),
+            "m1 up registered lease=23s weight=20 rank=1/3 share=33.3%/- load=0.25 smoothed=0.31 warming=40% \
+             site=New\\032York 10.0.0.1",
+        ),
+        (
+            of_member(service),
+            "gw.example.net. up registered lease=none weight=1 load=unsaid port=5060 srv-priority=0 \
+             srv-weight=65535",
+        ),
+        (Line::More(1), "1 more member is not shown: they do not fit"),
+        (Line::More(7), "7 more members are not shown: they do not fit"),
+        (Line::Nobody, NOBODY),
+    ] {
+        assert_eq!(text(&line), wanted);
+        assert_eq!(Line::parse(wanted.as_bytes()), Some(line));
+    }
+}
+
+#[test]
+fn nobody_says_anything_in_the_servers_name() {
+    let liar = MemberLine {
+        weight: 1,
+        attributes: vec![
+            (b"rank".to_vec(), b"1".to_vec()),
+            (b"site".to_vec(), b"a share=100% 10.0.0.9".to_vec()),
+        ],
+        ..member("m1")
+    };
+    let line = of_member(liar);
+    let wanted =
+        "m1 up registered lease=none weight=1 \\114ank=1 site=a\\032share=100%\\03210.0.0.9".to_owned();
+    assert_eq!(text(&line), wanted);
+    assert_eq!(Line::parse(wanted.as_bytes()), Some(line));
+}
+
+#[test]
+fn other_strings_are_none_of_ours() {
+    for text in [
+        "",
+        "hello",
+        "v=spf1 -all",
+        "m1 up expired lease=3s",
+        "m1 up registered lease=3",
+        "m1 up registered rank=first",
+        "m1 up registered nonsense",
+        "m1 up registered site=\\3",
+        "m1 up registered site=\\999",
+        "web.pool.example. pool policy=fastest answers=1 ttl=5s up=1 out=0 gone=0",
+        "web.pool.example. pool policy=random answers=0 ttl=5s up=1 out=0 gone=0",
+        "web.pool.example. pool policy=random",
+    ] {
+        assert_eq!(Line::parse(text.as_bytes()), None, "{text}");
+    }
+    let later = "web. pool policy=random answers=all ttl=5s up=1 out=0 gone=0 draining=2";
+    assert!(Line::parse(later.as_bytes()).is_some(), "a later version says more");
+}
+
+fn families<T: Copy + std::fmt::Debug>(
+    one: impl Strategy<Value = T> + Clone,
+) -> impl Strategy<Value = Families<T>> {
+    (option::of(one.clone()), option::of(one)).prop_map(|(v4, v6)| Families { v4, v6 })
+}
+
+fn millionths() -> impl Strategy<Value = Millionths> + Clone {
+    (0_u64..5_000_000).prop_map(Millionths)
+}
+
+prop_compose! {
+    fn any_member()(
+        name in "[a-z0-9\\\\.-]{1,20}",
+        state in proptest::sample::select(State::ALL.to_vec()),
+        (lease_s, weight, rank, share) in
+            (option::of(any::<u64>()), any::<u32>(), families(any::<u32>()), families(millionths())),
+        (priority, load, smoothed, degradation) in (
+            option::of(any::<u32>()),
+            option::of(option::of(millionths())),
+            option::of(millionths()),
+            option::of(millionths()),
+        ),
+        (picks, level, warming, srv) in (
+            option::of(any::<u32>()),
+            option::of(millionths()),
+            option::of(millionths()),
+            option::of(any::<(u16, u16, u16)>()),
+        ),
+        // Keys are neither empty nor have a `=` in them (RFC 6763 section 6.4).
+        attributes in vec(("(rank|lease|port|[ -<>-~]{1,8})", vec(any::<u8>(), 0..20)), 0..4),
+        addresses in vec(any::<IpAddr>(), 0..4),
+    ) -> MemberLine {
+        MemberLine {
+            name, state, lease_s, weight, rank, share, priority, smoothed, degradation, picks, level, warming,
+            load: load.map(|load| load.map_or(SaidLoad::Unsaid, SaidLoad::Is)),
+            srv: srv.map(|(port, priority, weight)| Srv { port, priority, weight }),
+            attributes: attributes.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect(),
+            addresses,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_pool()(
+        name in "([a-z0-9-]{1,9}\\.){1,4}",
+        kind in proptest::sample::select(Kind::ALL.to_vec()),
+        policy in proptest::sample::select(Policy::NAMES.to_vec()),
+        answers in prop_oneof![
+            Just(Shown::All),
+            Just(Shown::Best),
+            (1_u16..).prop_map(|most| NonZeroU16::new(most).map_or(Shown::All, Shown::AtMost)),
+        ],
+        (ttl_s, up, out, gone) in any::<(u32, usize, usize, usize)>(),
+        client in option::of(any::<(IpAddr, bool)>()),
+    ) -> PoolLine {
+        PoolLine { name, kind, policy: policy.1, answers, ttl_s, up, out, gone, client }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(member in any_member(), pool in any_pool(), more in any::<usize>()) {
+        for line in [of_member(member), Line::Pool(pool), Line::More(more)] {
+            let mut text = Vec::new();
+            line.write(&mut text);
+            let parsed = Line::parse(&text);
+            prop_assert_eq!(parsed, Some(line), "{}", String::from_utf8_lossy(&text));
+        }
+    }
+
+    #[test]
+    fn nothing_is_too_odd_to_read(text in vec(any::<u8>(), 0..300), words in "[a-z0-9=. %/\\\\-]{0,60}") {
+        _ = Line::parse(&text);
+        _ = Line::parse(format!("m1 up registered {words}").as_bytes());
+        _ = Line::parse(format!("web. pool {words}").as_bytes());
+    }
+}
