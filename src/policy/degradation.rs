@@ -21,6 +21,8 @@ const STEP_BITS: u32 = 12;
 const STEPS_MAX: u64 = u64::MAX >> TURN_BITS;
 /// Matches that one pick may have open. A pick of [`super::Shown::PICK_MAX`] of a million opens 1,280.
 const OPEN_MAX: usize = 4096;
+/// Members that one pick takes from the top before it opens matches.
+const GIVEN_MAX: usize = 8;
 
 /// Members in order of rank, and who is the least used among them.
 #[derive(Debug)]
@@ -88,9 +90,19 @@ impl Tournament {
         self.players.iter().map(|player| player.word.load(Ordering::Relaxed))
     }
 
+    /// Who of two is less used, with its word.
+    fn better(&self, one: (u32, u64), other: u32) -> (u32, u64) {
+        let word = self.word_of(other);
+        if word < one.1 { (other, word) } else { one }
+    }
+
     fn play(&self, node: usize) {
-        let (one, other) = (self.winner(2 * node), self.winner(2 * node + 1));
-        let winner = if self.word_of(other) < self.word_of(one) { other } else { one };
+        let one = self.winner(2 * node);
+        let (winner, _) = self.better((one, self.word_of(one)), self.winner(2 * node + 1));
+        self.enter(node, winner);
+    }
+
+    fn enter(&self, node: usize, winner: u32) {
         if let Some(place) = self.winners.get(node) {
             place.store(winner, Ordering::Relaxed);
         }
@@ -105,11 +117,14 @@ impl Tournament {
             self.begin_turns_anew();
             turn = self.turn.fetch_add(1, Ordering::Relaxed);
         }
-        player.word.store(word(player.candidate.level(picks), turn), Ordering::Relaxed);
-        let mut node = (self.players.len() + rank) / 2;
-        while node > 0 {
-            self.play(node);
+        let word = word(player.candidate.level(picks), turn);
+        player.word.store(word, Ordering::Relaxed);
+        let mut best = (rank as u32, word);
+        let mut node = self.players.len() + rank;
+        while node > 1 {
+            best = self.better(best, self.winner(node ^ 1));
             node /= 2;
+            self.enter(node, best.0);
         }
     }
 
@@ -125,12 +140,29 @@ impl Tournament {
     /// Gives ranks, the least used first, until `give` wants no more or none are left; of one that died unnoticed, the next in
     /// its place. Past [`OPEN_MAX`] open matches, which takes hundreds of them, the rest is not looked at.
     pub fn least(&self, open: &mut Open, mut give: impl FnMut(usize) -> bool) {
+        if self.players.is_empty() {
+            return;
+        }
+        // Whoever is picked is counted, and mostly another is the least used then.
+        let mut given = [u32::MAX; GIVEN_MAX];
+        for at in 0..GIVEN_MAX {
+            let rank = self.winner(1);
+            if given.contains(&rank) {
+                break;
+            }
+            if !give(rank as usize) {
+                return;
+            }
+            if let Some(place) = given.get_mut(at) {
+                *place = rank;
+            }
+        }
         let heap = &mut open.0;
         heap.clear();
-        let mut next = (!self.players.is_empty()).then_some(1_u32);
+        let mut next = Some(1_u32);
         while let Some(node) = next {
             let rank = self.winner(node as usize);
-            if !give(rank as usize) {
+            if !given.contains(&rank) && !give(rank as usize) {
                 return;
             }
             // The others below this node: whoever lost against the winner on its way up here.
@@ -153,12 +185,13 @@ mod tests {
     use crate::membership::{LeaseRef, Load};
     use crate::policy::Warmth;
 
-    fn tournament(degradations: &[u32]) -> Tournament {
-        let candidates = degradations.iter().map(|&degradation| Candidate {
+    /// Of members with these loads, to whom a pick costs this much.
+    fn tournament(loads: &[u32], degradation: u32) -> Tournament {
+        let candidates = loads.iter().map(|&load| Candidate {
             lease: LeaseRef { slot: 0, generation: 0 },
             weight: 1,
             priority: 0,
-            load: Load(0),
+            load: Load(load),
             degradation: Load(degradation),
             picks: 0,
             warmth: Warmth::WARM,
@@ -178,12 +211,55 @@ mod tests {
 
     #[test]
     fn equals_go_on_in_turn_when_turns_begin_anew() {
-        let tournament = tournament(&[0; 3]);
+        let tournament = tournament(&[0; 3], 0);
         tournament.turn.store(TURN_MAX - 4, Ordering::Relaxed);
         let picked: Vec<usize> = (0..30).map(|_| pick(&tournament)).collect();
         for rank in 0..3 {
             let times = picked.iter().filter(|&&other| other == rank).count();
             assert!((9..=11).contains(&times), "{picked:?}");
+        }
+    }
+
+    /// Whether or not the counts of a pick make another the least used at once; here they do among equals alone.
+    #[test]
+    fn a_pick_has_the_least_used_and_nobody_twice() {
+        let (leases, mut open) = (LeaseTable::default(), Open::default());
+        let mut one_is_idle = vec![7 << 20; 20];
+        one_is_idle[11] = 1 << 20;
+        for loads in [vec![7 << 20; 20], one_is_idle, (0..20).map(|n| (n * 13 % 20) << 20).collect()] {
+            let tournament = tournament(&loads, 1);
+            let mut by_load = loads.clone();
+            by_load.sort_unstable();
+            for wanted in (1..=20).chain(1..=20) {
+                for is_there in [true, false] {
+                    let mut given = Vec::new();
+                    tournament.least(&mut open, |rank| {
+                        given.push(rank);
+                        if is_there {
+                            tournament.count(rank, &leases);
+                        }
+                        given.len() < wanted
+                    });
+                    let levels: Vec<u32> = given.iter().map(|&rank| loads[rank]).collect();
+                    assert_eq!(levels, by_load[..wanted], "{loads:?}");
+                    given.sort_unstable();
+                    given.dedup();
+                    assert_eq!(given.len(), wanted, "nobody twice of {loads:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_and_one_alone() {
+        let mut open = Open::default();
+        for loads in [&[][..], &[5]] {
+            let mut given = Vec::new();
+            tournament(loads, 1).least(&mut open, |rank| {
+                given.push(rank);
+                true
+            });
+            assert_eq!(given.len(), loads.len());
         }
     }
 

@@ -32,7 +32,7 @@ impl Ranking {
         for (rank, place) in line.iter_mut().enumerate() {
             place.share = match &self.order {
                 Order::Turns => 1.0 / keys.len() as f64,
-                Order::Interleaved(totals) | Order::Drawn(totals) => {
+                Order::Interleaved(totals, _) | Order::Drawn(totals) => {
                     totals.share(rank).weight as f64 / totals.all() as f64
                 }
                 Order::Tiers(_) | Order::Degrading(_) if place.rank == 1 => 1.0 / firsts,
@@ -58,7 +58,7 @@ impl Ranking {
     fn keys(&self) -> Vec<u64> {
         match &self.order {
             Order::Turns => vec![0; self.len as usize],
-            Order::Interleaved(totals) | Order::Drawn(totals) => {
+            Order::Interleaved(totals, _) | Order::Drawn(totals) => {
                 (0..totals.len()).map(|rank| u64::MAX - totals.share(rank).weight).collect()
             }
             Order::Tiers(tiers) => {

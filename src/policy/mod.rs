@@ -33,7 +33,7 @@ pub use round_robin::{RotorId, Rotors};
 use tiers::Tiers;
 pub use totals::Drawn;
 use totals::Totals;
-use weighted_round_robin::ROUND_MAX;
+use weighted_round_robin::{Parts, ROUND_MAX};
 
 /// How a pool's members are picked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -182,7 +182,7 @@ pub struct Ranking {
 #[derive(Debug)]
 enum Order {
     Turns,
-    Interleaved(Totals),
+    Interleaved(Totals, Parts),
     Drawn(Totals),
     Tiers(Tiers),
     Degrading(Tournament),
@@ -196,7 +196,11 @@ impl Order {
             |key: fn(&Candidate) -> u64| Order::Tiers(Tiers::new(&all().map(key).collect::<Vec<_>>()));
         match policy {
             Policy::RoundRobin => Order::Turns,
-            Policy::WeightedRoundRobin => Order::Interleaved(Totals::new(weights(), ROUND_MAX)),
+            Policy::WeightedRoundRobin => {
+                let totals = Totals::new(weights(), ROUND_MAX);
+                let parts = Parts::new(&totals);
+                Order::Interleaved(totals, parts)
+            }
             Policy::Random => Order::Drawn(Totals::Even(candidates.len())),
             Policy::WeightedRandom => Order::Drawn(Totals::new(weights(), u64::MAX)),
             Policy::RandomizedLeastUsed => Order::Drawn(Totals::new(all().map(Candidate::spare), u64::MAX)),
@@ -301,9 +305,9 @@ impl Ranking {
                 let start = rotors.turn(self.rotor, len);
                 _ = (start..len).chain(0..start).all(&mut give);
             }
-            Order::Interleaved(totals) => {
+            Order::Interleaved(totals, parts) => {
                 let start = rotors.turn(self.rotor, totals.all() as usize);
-                weighted_round_robin::take_turns(totals, start as u64, (rng, drawn), give);
+                weighted_round_robin::take_turns((totals, parts), start as u64, (rng, drawn), give);
             }
             Order::Drawn(totals) => weighted_random::draw(totals, rng, drawn, give),
             Order::Tiers(tiers) => {

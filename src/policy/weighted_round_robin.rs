@@ -3,7 +3,8 @@
 //! A round has as many turns as the weights come to. Whose a turn is, is found by halving the ranks: of the turns that fall
 //! to a half of them, each half of that half gets as many as its weights say, spread as evenly as whole turns can be. So a
 //! turn is a descent of log n steps, a function of its number alone: a worker keeps one number a list, in a round everybody
-//! is picked exactly as often as it weighs, and at any point of it within a few turns of that.
+//! is picked exactly as often as it weighs, and at any point of it within a few turns of that. What part of a half's turns
+//! falls to each of its halves is divided once, when the list is ranked: a turn multiplies.
 
 use std::ops::Range;
 
@@ -13,12 +14,56 @@ use super::totals::{Drawn, Totals};
 /// proportion.
 pub(super) const ROUND_MAX: u64 = 1 << 31;
 
+/// Where ranks are halved, what part of the turns of both halves is the lower one's, in units of 2^-32 and rounded up. Each
+/// place halves but once, so it tells the halves.
+#[derive(Debug)]
+pub(super) struct Parts(Box<[u32]>);
+
+impl Parts {
+    /// The parts of all halves, for totals of [`ROUND_MAX`] at most.
+    pub fn new(totals: &Totals) -> Self {
+        let mut parts = vec![0; totals.len()];
+        halve(totals, 0..totals.len(), &mut parts);
+        Parts(parts.into())
+    }
+
+    /// Whose a turn of a round is.
+    fn whose(&self, mut turn: u64) -> usize {
+        let mut ranks: Range<usize> = 0..self.0.len();
+        while ranks.len() > 1 {
+            let middle = ranks.start + ranks.len() / 2;
+            let part = u64::from(self.0.get(middle).copied().unwrap_or(0));
+            // How many of the first turns are the lower half's, rounded. That a part is up to a unit too large makes less than
+            // half a turn of at most 2^31, so of all turns it is the lower half's weight. No number here is over 2^64.
+            let of_first = turn * part + (1 << 31);
+            let before = of_first >> 32;
+            let is_lower = (of_first + part) >> 32 > before;
+            (ranks, turn) = match is_lower {
+                true => (ranks.start..middle, before),
+                false => (middle..ranks.end, turn - before),
+            };
+        }
+        ranks.start
+    }
+}
+
+fn halve(totals: &Totals, ranks: Range<usize>, parts: &mut [u32]) {
+    let middle = ranks.start + ranks.len() / 2;
+    let (lower, all) = (totals.weight_of(ranks.start..middle), totals.weight_of(ranks.clone()));
+    if let Some(part) = parts.get_mut(middle).filter(|_| ranks.len() > 1) {
+        // The lower half is not all, and all is at most 2^31: this is below 2^32.
+        *part = (lower << 32).div_ceil(all.max(1)) as u32;
+        halve(totals, ranks.start..middle, parts);
+        halve(totals, middle..ranks.end, parts);
+    }
+}
+
 /// Gives the rank whose turn it is and then others, each once, until `give` wants no more or none are left.
 ///
 /// The others are those whose turns follow if all weigh the same. If not, they are drawn by weight: in turn, the heavy would be due
 /// twice in an answer, and whoever stands next to them in the round would be shown for them more often than its equals.
 pub(super) fn take_turns(
-    totals: &Totals,
+    (totals, parts): (&Totals, &Parts),
     start: u64,
     (rng, drawn): (&mut fastrand::Rng, &mut Drawn),
     mut give: impl FnMut(usize) -> bool,
@@ -29,7 +74,7 @@ pub(super) fn take_turns(
     while left > 0 {
         let is_in_turn = totals.is_even() || left == round;
         let rank = match is_in_turn {
-            true => whose(totals, turn % round),
+            true => parts.whose(turn % round),
             false => totals.rank_at(drawn.passed_by(rng.u64(..left))),
         };
         if !give(rank) {
@@ -45,25 +90,6 @@ pub(super) fn take_turns(
     }
 }
 
-/// Whose a turn of a round is.
-fn whose(totals: &Totals, mut turn: u64) -> usize {
-    let mut ranks: Range<usize> = 0..totals.len();
-    while ranks.len() > 1 {
-        let middle = ranks.start + ranks.len() / 2;
-        let all = totals.weight_of(ranks.clone()).max(1);
-        let lower = totals.weight_of(ranks.start..middle);
-        // How many of the first turns are the lower half's: its part of them, rounded. No number here is over 2^63.
-        let of_first = |turns: u64| (2 * turns * lower + all) / (2 * all);
-        let before = of_first(turn);
-        if of_first(turn + 1) > before {
-            (ranks.end, turn) = (middle, before);
-        } else {
-            (ranks.start, turn) = (middle, turn - before);
-        }
-    }
-    ranks.start
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +101,7 @@ mod tests {
     fn turns(totals: &Totals, start: u64, wanted: usize) -> Vec<usize> {
         let mut picked = Vec::new();
         let mut rng = fastrand::Rng::with_seed(start);
-        take_turns(totals, start, (&mut rng, &mut Drawn::default()), |rank| {
+        take_turns((totals, &Parts::new(totals)), start, (&mut rng, &mut Drawn::default()), |rank| {
             picked.push(rank);
             picked.len() < wanted
         });
@@ -131,6 +157,57 @@ mod tests {
             picked.sort_unstable();
             picked.dedup();
             assert_eq!(picked.len(), wanted);
+        }
+    }
+
+    /// Whose a turn is, divided anew at each halving.
+    fn divided(totals: &Totals, mut turn: u64) -> usize {
+        let mut ranks: Range<usize> = 0..totals.len();
+        while ranks.len() > 1 {
+            let middle = ranks.start + ranks.len() / 2;
+            let (lower, all) = (totals.weight_of(ranks.start..middle), totals.weight_of(ranks.clone()));
+            let of_first = |turns: u64| (2 * turns * lower + all) / (2 * all);
+            let before = of_first(turn);
+            if of_first(turn + 1) > before {
+                (ranks.end, turn) = (middle, before);
+            } else {
+                (ranks.start, turn) = (middle, turn - before);
+            }
+        }
+        ranks.start
+    }
+
+    /// In a round of up to 46,000 turns a rounded part never moves one, and in a longer one everybody has as many as before.
+    #[test]
+    fn multiplied_parts_are_as_good_as_division() {
+        let mut rng = fastrand::Rng::with_seed(8);
+        for (members, most) in [(2, 20_000), (3, 10_000), (64, 700), (1_000, 40), (40, 10_000)] {
+            let weights: Vec<u64> = (0..members).map(|_| rng.u64(1..most)).collect();
+            let totals = totals(&weights);
+            let (parts, round) = (Parts::new(&totals), totals.all());
+            let mut seen = vec![0; members];
+            for turn in 0..round {
+                let rank = parts.whose(turn);
+                seen[rank] += 1;
+                let is_short = round < 46_000;
+                assert!(!is_short || rank == divided(&totals, turn), "{turn} of {round}");
+            }
+            assert!(seen.iter().enumerate().all(|(rank, &seen)| seen == totals.share(rank).weight));
+        }
+    }
+
+    /// A part is rounded up by as much as it may be, over as many turns as a round may have.
+    #[test]
+    fn the_longest_round_ends_with_everybodys_last_turn() {
+        let all = ROUND_MAX - 3;
+        for lower in [1, 3, (1 << 30) - 1, all - 1] {
+            let totals = totals(&[lower, all - lower]);
+            assert_eq!(totals.all(), all);
+            let parts = Parts::new(&totals);
+            // How many of all turns are the lower's.
+            let part = u64::from(parts.0[1]);
+            assert_eq!((all * part + (1 << 31)) >> 32, lower);
+            assert!([0, all - 1].iter().all(|&turn| parts.whose(turn) < 2));
         }
     }
 
