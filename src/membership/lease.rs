@@ -1,7 +1,7 @@
 //! Leases in slots that never move: what heartbeats write and answers read, without a lock.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Signed;
 
@@ -73,7 +73,9 @@ pub(super) struct Slot {
     /// When the lease's member joined, monotonic milliseconds; 0 if nobody knows.
     pub(super) joined_ms: AtomicU64,
     /// How often answers picked the member since it last registered.
-    pub(super) picks: AtomicU32,
+    ///
+    /// A permanent member may never register again: 32 bits are a day of 50,000 answers a second.
+    pub(super) picks: AtomicU64,
 }
 
 /// All leases of a server. Shared: answers read it, the registrar writes it.

@@ -61,12 +61,12 @@ pub struct KnownLoad {
 }
 
 impl LeaseTable {
-    /// Takes in what a message says of a member's load. The registrar alone calls it.
-    pub fn say(&self, lease: LeaseRef, said: Said, now_ms: u64, half_life_ms: u32) {
-        let Some(slot) = self.running(lease) else { return };
+    /// Takes in what a message says of a member's load. Whether it is another now. The registrar alone calls it.
+    pub fn say(&self, lease: LeaseRef, said: Said, now_ms: u64, half_life_ms: u32) -> bool {
+        let Some(slot) = self.running(lease) else { return false };
         match said {
-            Said::Nothing => {}
-            Said::Unsaid => slot.said_ms.store(0, Ordering::Release),
+            Said::Nothing => false,
+            Said::Unsaid => slot.said_ms.swap(0, Ordering::AcqRel) != 0,
             Said::Load(said) => {
                 let before_ms = slot.said_ms.load(Ordering::Acquire);
                 let smoothed = match before_ms {
@@ -77,8 +77,10 @@ impl LeaseTable {
                         half_life_ms,
                     ),
                 };
-                slot.load.store(pack(KnownLoad { said, smoothed }), Ordering::Release);
-                slot.said_ms.store(now_ms, Ordering::Release);
+                let load = pack(KnownLoad { said, smoothed });
+                let held = slot.load.swap(load, Ordering::AcqRel);
+                slot.said_ms.store(now_ms.max(1), Ordering::Release);
+                before_ms == 0 || held != load
             }
         }
     }
@@ -95,12 +97,12 @@ impl LeaseTable {
     }
 
     /// Counts that an answer picked the member. How often that was since it last registered.
-    pub fn count_pick(&self, lease: LeaseRef) -> u32 {
+    pub fn count_pick(&self, lease: LeaseRef) -> u64 {
         self.running(lease).map_or(0, |slot| slot.picks.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
 
     /// How often answers picked the member since it last registered.
-    pub fn picks(&self, lease: LeaseRef) -> u32 {
+    pub fn picks(&self, lease: LeaseRef) -> u64 {
         self.running(lease).map_or(0, |slot| slot.picks.load(Ordering::Relaxed))
     }
 
@@ -158,6 +160,24 @@ mod tests {
         assert_eq!(table.load(lease), None);
         table.say(lease, Said::Load(Load::of(0.1)), 12_001, 10_000);
         assert_eq!(table.load(lease).unwrap().smoothed, Load::of(0.1), "what was unsaid smooths nothing");
+    }
+
+    #[test]
+    fn who_says_the_same_again_stands_as_before() {
+        let table = LeaseTable::default();
+        let lease = table.start(9, 60_000, None, 5).unwrap();
+        let load = |share| Said::Load(Load::of(share));
+        for (said, is_other) in [
+            (Said::Unsaid, false),
+            (load(0.4), true),
+            (load(0.4), false),
+            (Said::Nothing, false),
+            (load(0.5), true),
+            (Said::Unsaid, true),
+            (load(0.5), true),
+        ] {
+            assert_eq!(table.say(lease, said, 1_000, 0), is_other, "{said:?}");
+        }
     }
 
     #[test]

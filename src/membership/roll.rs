@@ -311,7 +311,7 @@ impl Roll {
     pub fn move_lease(&mut self, change: &Change, now_ms: u64, load_half_life_ms: u32) -> bool {
         let (before_ms, after_ms) = change.ends_ms;
         let Some(lease) = change.lease else { return false };
-        self.leases.say(lease, change.said, now_ms, load_half_life_ms);
+        let is_other = self.leases.say(lease, change.said, now_ms, load_half_life_ms);
         let is_forgotten = change.renews && self.leases.picks(lease) > 0;
         if is_forgotten {
             self.leases.forget_picks(lease);
@@ -330,7 +330,7 @@ impl Roll {
             let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));
             Self::set_timer(&mut self.wheel, entry, at_ms);
         }
-        is_forgotten || change.said != Said::Nothing
+        is_forgotten || is_other
     }
 
     /// Ends the lease of a member that is gone, and frees its slot. After the view is in place that lacks it.

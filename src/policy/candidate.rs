@@ -40,7 +40,7 @@ pub struct Candidate {
     /// How much busier each pick makes it.
     pub degradation: Load,
     /// How often it was picked since it last registered.
-    pub picks: u32,
+    pub picks: u64,
     /// Whether it is a newcomer.
     pub warmth: Warmth,
 }
@@ -70,8 +70,9 @@ impl Candidate {
     }
 
     /// How busy it is with what answers have asked of it since it said so: may be over [`Load::FULL`].
-    pub fn level(&self, picks: u32) -> u64 {
-        u64::from(self.counted_load().0) + u64::from(picks) * u64::from(self.degradation.0)
+    pub fn level(&self, picks: u64) -> u64 {
+        // Room for four billion picks that bring a full load each.
+        u64::from(self.counted_load().0).saturating_add(picks.saturating_mul(u64::from(self.degradation.0)))
     }
 }
 

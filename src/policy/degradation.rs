@@ -19,8 +19,9 @@ const TURN_MAX: u32 = (1 << TURN_BITS) - 1;
 /// that. Members that never register again, because their lease is for ever, are picked that often.
 const STEP_BITS: u32 = 12;
 const STEPS_MAX: u64 = u64::MAX >> TURN_BITS;
-/// Matches that one pick may have open. A pick of [`super::Shown::PICK_MAX`] of a million opens 1,280.
-const OPEN_MAX: usize = 4096;
+/// Matches that a worker has room for without taking memory. A pick of [`super::Shown::PICK_MAX`] of a million opens 1,280; more
+/// are open only while thousands of the least used have died unnoticed.
+const OPEN: usize = 4096;
 /// Members that one pick takes from the top before it opens matches.
 const GIVEN_MAX: usize = 8;
 
@@ -48,7 +49,7 @@ pub struct Open(BinaryHeap<Reverse<(u64, u32)>>);
 
 impl Default for Open {
     fn default() -> Self {
-        Open(BinaryHeap::with_capacity(OPEN_MAX))
+        Open(BinaryHeap::with_capacity(OPEN))
     }
 }
 
@@ -138,7 +139,7 @@ impl Tournament {
     }
 
     /// Gives ranks, the least used first, until `give` wants no more or none are left; of one that died unnoticed, the next in
-    /// its place. Past [`OPEN_MAX`] open matches, which takes hundreds of them, the rest is not looked at.
+    /// its place.
     pub fn least(&self, open: &mut Open, mut give: impl FnMut(usize) -> bool) {
         if self.players.is_empty() {
             return;
@@ -170,9 +171,7 @@ impl Tournament {
             let way = node.leading_zeros().saturating_sub(leaf.leading_zeros());
             for level in 0..way {
                 let loser = (leaf >> level) ^ 1;
-                if heap.len() < OPEN_MAX {
-                    heap.push(Reverse((self.word_of(self.winner(loser as usize)), loser)));
-                }
+                heap.push(Reverse((self.word_of(self.winner(loser as usize)), loser)));
             }
             next = heap.pop().map(|Reverse((_, node))| node);
         }
@@ -248,6 +247,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// However many of the least used have died unnoticed, whoever is left is found.
+    #[test]
+    fn everybody_is_looked_at_once_if_nobody_will_do() {
+        let mut rng = fastrand::Rng::with_seed(5);
+        let loads: Vec<u32> = (0..40_000).map(|_| rng.u32(..)).collect();
+        let mut ranks = Vec::new();
+        tournament(&loads, 0).least(&mut Open::default(), |rank| {
+            ranks.push(rank);
+            true
+        });
+        ranks.sort_unstable();
+        assert!(ranks.iter().copied().eq(0..loads.len()), "{} of {}", ranks.len(), loads.len());
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::zone::{Publisher, ZoneSet};
 const TICK_MS: u64 = 50;
 /// Timers looked at in one go: under 10 ms of work, so that a mass expiry does not keep UPDATEs waiting.
 const EXPIRE_SLICE: usize = 4096;
-/// Members ranked in one go: a few milliseconds of work. What is left is ranked with the next.
+/// Members ranked in one go, each once for each of its lists: a few milliseconds of work. What is left is ranked with the next.
 const RANK_SLICE: usize = 65_536;
 /// Most jobs in a group. Past this, redb's commits get larger but hardly faster (39,500 changes a second at 1,024).
 const GROUP_MAX: usize = 1024;

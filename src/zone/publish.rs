@@ -239,11 +239,12 @@ impl Publisher {
             now_ms,
         };
         let (view, again_ms) = builder.build(&entries);
+        let cost = view.ranking_cost();
         let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&before.rrsets));
         known.cell.store(Node { rrsets, role: Role::Pool(view) });
         let cell = Arc::clone(&known.cell);
         let is_new = !std::mem::replace(&mut known.indexed, true);
-        self.note_ranked(pool, entries.len(), again_ms, now_ms);
+        self.note_ranked(pool, cost, again_ms, now_ms);
         // A name enters the index after the view that it leads to.
         let mut names: Vec<_> = learned.names.into_iter().map(|name| (name, Arc::clone(&cell))).collect();
         if is_new {

@@ -10,6 +10,7 @@ mod answers;
 mod grants;
 mod groups;
 mod names_and_pools;
+mod policies;
 mod random;
 mod reloads;
 mod replays;

@@ -17,7 +17,7 @@ struct Model(Vec<Known>);
 struct Known {
     load: u32,
     degradation: u32,
-    picks: u32,
+    picks: u64,
 }
 
 impl Known {
@@ -221,8 +221,8 @@ fn workers_that_pick_at_once_spread_evenly() {
             });
         }
     });
-    let picks: Vec<u32> = (0..16).map(|member| alone.table().picks(alone.lease(member))).collect();
-    assert_eq!(picks.iter().sum::<u32>(), WORKERS * PICKS);
+    let picks: Vec<u64> = (0..16).map(|member| alone.table().picks(alone.lease(member))).collect();
+    assert_eq!(picks.iter().sum::<u64>(), u64::from(WORKERS * PICKS));
     for (member, &picks) in picks.iter().enumerate() {
         let due = if member < 8 { 2_000 } else { 4_000 };
         assert!(picks.abs_diff(due) <= 100, "m{member}: {picks}, not {due}");

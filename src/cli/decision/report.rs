@@ -100,7 +100,7 @@ pub(super) struct MemberReport {
     pub smoothed: Option<Millionths>,
     #[serde(serialize_with = "json::number")]
     pub degradation: Option<Millionths>,
-    pub picks: Option<u32>,
+    pub picks: Option<u64>,
     /// What the policy orders by, if that is neither of these.
     #[serde(serialize_with = "json::number")]
     pub level: Option<Millionths>,

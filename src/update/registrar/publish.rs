@@ -87,10 +87,10 @@ impl Registrar {
         }
     }
 
-    /// Ranks pools whose members stand otherwise than they did, no more than about `members_max` of them at a time: the rest is
-    /// still due.
-    pub fn rank(&mut self, now_ms: u64, members_max: usize) {
-        let mut left = members_max;
+    /// Ranks pools whose members stand otherwise than they did, until about `cost_max` members have been ranked, each in all its
+    /// lists: the rest is still due.
+    pub fn rank(&mut self, now_ms: u64, cost_max: usize) {
+        let mut left = cost_max;
         for (publisher, _) in self.zones.iter_mut() {
             left = left.saturating_sub(publisher.rank_due(self.roll.leases(), now_ms, left));
         }

@@ -141,7 +141,17 @@ impl Electorate<'_> {
     }
 }
 
+/// What ranking a list costs beside its members, in members.
+const LIST_COST: usize = 4;
+
 impl PoolView {
+    /// What ranking it costs: one for each member in each list, for a member is ranked in every service that it offers.
+    pub(in crate::zone) fn ranking_cost(&self) -> usize {
+        let services = self.services.iter().map(|(_, list)| list);
+        let lists = [&self.v4, &self.v6].into_iter().chain(services);
+        lists.map(|list| LIST_COST + list.members()).sum()
+    }
+
     /// A member as the policy sees it at `now_ms`, if it weighs this much; `None` if there is no such member.
     pub fn candidate(&self, member: u32, weight: u32, leases: &LeaseTable, now_ms: u64) -> Option<Candidate> {
         let view = self.members.get(member as usize)?;

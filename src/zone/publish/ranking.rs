@@ -10,8 +10,9 @@ use crate::zone::{Node, PoolSettings, Role};
 
 /// How far apart two rankings of a pool are at least, milliseconds.
 const RANK_EVERY_MS: u64 = 50;
-/// Of a large pool: a millisecond for so many members, so that ranking it takes a few hundredths of a core at most.
-const MEMBERS_A_MS: u64 = 200;
+/// Of a large pool: a millisecond for so much of what ranking it costs (`PoolView::ranking_cost`), so that it takes a few
+/// hundredths of a core at most.
+const COST_A_MS: u64 = 200;
 
 /// Which pools are to be ranked, and when.
 #[derive(Default)]
@@ -56,37 +57,31 @@ impl Publisher {
     }
 
     /// A pool has been ranked, and is to be ranked again at `again_ms` though nothing is said.
-    pub(super) fn note_ranked(
-        &mut self,
-        pool: &PoolHandle,
-        members: usize,
-        again_ms: Option<u64>,
-        now_ms: u64,
-    ) {
+    pub(super) fn note_ranked(&mut self, pool: &PoolHandle, cost: usize, again_ms: Option<u64>, now_ms: u64) {
         self.due.forget(pool);
         let Some(known) = self.pools.get_mut(pool) else { return };
-        known.rank_from_ms = now_ms + RANK_EVERY_MS.max(members as u64 / MEMBERS_A_MS);
+        known.rank_from_ms = now_ms + RANK_EVERY_MS.max(cost as u64 / COST_A_MS);
         if let Some(again_ms) = again_ms {
             self.due.set(pool, again_ms.max(known.rank_from_ms));
         }
     }
 
-    /// Ranks the pools that are due, until it has ranked `members_max` members or more. How many members that was.
-    pub fn rank_due(&mut self, leases: &LeaseTable, now_ms: u64, members_max: usize) -> usize {
-        let mut ranked = 0;
-        while ranked < members_max
+    /// Ranks the pools that are due, until that has cost `cost_max` or more (`PoolView::ranking_cost`). What it has cost.
+    pub fn rank_due(&mut self, leases: &LeaseTable, now_ms: u64, cost_max: usize) -> usize {
+        let mut spent = 0;
+        while spent < cost_max
             && let Some(pool) = self.due.pop(now_ms)
         {
             let Some(known) = self.pools.get(&pool) else { continue };
             let node = known.cell.load_full();
             let Role::Pool(view) = &node.role else { continue };
             let (view, again_ms) = view.ranked(&known.rotors, leases, now_ms);
-            let members = view.members().len();
+            let cost = view.ranking_cost();
             known.cell.store(Node { rrsets: node.rrsets.clone(), role: Role::Pool(view) });
-            self.note_ranked(&pool, members, again_ms, now_ms);
-            ranked += members.max(1);
+            self.note_ranked(&pool, cost, again_ms, now_ms);
+            spent += cost;
         }
-        ranked
+        spent
     }
 }
 

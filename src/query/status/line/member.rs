@@ -30,7 +30,7 @@ pub struct MemberLine {
     /// How much busier a pick makes it, if the policy asks for it or it says so.
     pub degradation: Option<Millionths>,
     /// How often answers picked it since it last registered, if the policy counts that.
-    pub picks: Option<u32>,
+    pub picks: Option<u64>,
     /// What the policy takes for its load, if that is neither of the above.
     pub level: Option<Millionths>,
     /// How far a newcomer has come to its full share.

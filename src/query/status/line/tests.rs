@@ -136,7 +136,7 @@ prop_compose! {
             option::of(millionths()),
         ),
         (picks, level, warming, srv) in (
-            option::of(any::<u32>()),
+            option::of(any::<u64>()),
             option::of(millionths()),
             option::of(millionths()),
             option::of(any::<(u16, u16, u16)>()),
