@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use super::{DecisionArgs, EXIT_FAILED, EXIT_OK};
 use crate::wire::{Name, Rcode, Rtype, name_text};
 
-use place::{Found, Place, find};
+use place::{Found, Is, Place, find};
 use report::{ErrorReport, Report};
 use session::{Answer, AskError, Data, Session};
 
@@ -73,6 +73,8 @@ struct Seen {
     /// `None` if no pool answers for it.
     place: Option<Place>,
     answer: Answer,
+    /// Whether its aliases lead to a name that the server has no zone for: the answer ends with the last of them.
+    is_elsewhere: bool,
 }
 
 fn look(args: &DecisionArgs) -> Result<Report, Unexplained> {
@@ -83,20 +85,22 @@ fn look(args: &DecisionArgs) -> Result<Report, Unexplained> {
 
 fn see(session: &mut Session, args: &DecisionArgs) -> Result<Seen, Unexplained> {
     let mut seen: Option<Seen> = None;
+    // As the server sees it: its sockets have one family each.
+    let client = args.client.map(|client| client.to_canonical());
     loop {
         let name = seen.as_ref().map_or(&args.name, |seen| &seen.name).clone();
-        let place = match find(session, &name, args.client)? {
+        let place = match find(session, &name, client)? {
             Found::Place(place) => Some(*place),
             Found::Nothing => None,
             Found::NotTold(pool) => return Err(Unexplained::NotTold { pool: text(&pool) }),
         };
-        let answer = session.ask(&name, args.rtype, None)?;
+        let answer = ask(session, &name, args.rtype, place.as_ref())?;
         let mut aliases = seen.as_ref().map(|seen| seen.aliases.clone()).unwrap_or_default();
         // Where an alias leads may be another server's, and the answer to the alias is all that there is.
         if answer.rcode == Rcode::REFUSED
             && let Some(seen) = seen
         {
-            return Ok(seen);
+            return Ok(Seen { is_elsewhere: true, ..seen });
         }
         let targets = answer.records.iter().filter_map(|record| match &record.data {
             Data::Alias(target) if args.rtype != Rtype::CNAME => Some(target.clone()),
@@ -105,7 +109,7 @@ fn see(session: &mut Session, args: &DecisionArgs) -> Result<Seen, Unexplained> 
         let mut names: Vec<Name> = std::iter::once(name).chain(targets).collect();
         let (Some(name), is_alias) = (names.pop(), !names.is_empty()) else { continue };
         aliases.extend(names);
-        let now = Seen { name, aliases, place, answer };
+        let now = Seen { name, aliases, place, answer, is_elsewhere: false };
         if !is_alias {
             return judge(args, now);
         }
@@ -114,6 +118,19 @@ fn see(session: &mut Session, args: &DecisionArgs) -> Result<Seen, Unexplained> 
         }
         seen = Some(Seen { place: None, ..now });
     }
+}
+
+/// The answer of a name, or the alias that stands there instead. An alias is asked for by itself: the answer to anything else
+/// would go on to what it leads to, and be a pick there before the one that is explained.
+fn ask(session: &mut Session, name: &Name, rtype: Rtype, place: Option<&Place>) -> Result<Answer, AskError> {
+    // At no other name of a pool is there an alias.
+    if place.is_none_or(|place| place.is == Is::Instance) {
+        let alias = session.ask(name, Rtype::CNAME, None)?;
+        if rtype == Rtype::CNAME || alias.records.iter().any(|record| matches!(record.data, Data::Alias(_))) {
+            return Ok(alias);
+        }
+    }
+    session.ask(name, rtype, None)
 }
 
 /// Whether the answer is one to explain.

@@ -9,15 +9,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, in_steps};
 use crate::membership::LeaseTable;
 
 /// Of a member's word, the bits that tell equals apart: who was picked longest ago comes first.
 const TURN_BITS: u32 = 24;
 const TURN_MAX: u32 = (1 << TURN_BITS) - 1;
-/// Of a level, the bits that do not count: its steps are a millionth of what a member can bear, and its end is a million times
-/// that. Members that never register again, because their lease is for ever, are picked that often.
-const STEP_BITS: u32 = 12;
+/// A million times what a member can bear. Members that never register again, because their lease is for ever, are picked that
+/// often.
 const STEPS_MAX: u64 = u64::MAX >> TURN_BITS;
 /// Matches that a worker has room for without taking memory. A pick of [`super::Shown::PICK_MAX`] of a million opens 1,280; more
 /// are open only while thousands of the least used have died unnoticed.
@@ -54,7 +53,7 @@ impl Default for Open {
 }
 
 fn word(level: u64, turn: u32) -> u64 {
-    ((level >> STEP_BITS).min(STEPS_MAX) << TURN_BITS) | u64::from(turn.min(TURN_MAX))
+    (in_steps(level).min(STEPS_MAX) << TURN_BITS) | u64::from(turn.min(TURN_MAX))
 }
 
 impl Tournament {

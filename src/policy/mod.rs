@@ -25,6 +25,7 @@ use std::cell::Cell;
 use std::num::NonZeroU16;
 
 use crate::membership::LeaseTable;
+use candidate::in_steps;
 pub use candidate::{Candidate, Warmth};
 pub use degradation::Open;
 use degradation::Tournament;
@@ -206,11 +207,11 @@ impl Order {
             Policy::RandomizedLeastUsed => Order::Drawn(Totals::new(all().map(Candidate::spare), u64::MAX)),
             Policy::Priority => tiers(|one| u64::from(u32::MAX - one.priority)),
             Policy::LeastUsed => tiers(|one| u64::from(one.counted_load().0)),
-            Policy::PriorityLeastUsed => tiers(|one| one.level(1)),
+            Policy::PriorityLeastUsed => tiers(|one| in_steps(one.level(1))),
             Policy::LeastUsedDegradation => match shown {
                 Shown::AtMost(_) => Order::Degrading(Tournament::new(all().copied(), start)),
                 // Who shows everybody asks nobody in particular.
-                Shown::All | Shown::Best => tiers(|one| one.level(one.picks)),
+                Shown::All | Shown::Best => tiers(|one| in_steps(one.level(one.picks))),
             },
         }
     }

@@ -189,8 +189,9 @@ impl Writer<'_, '_> {
         line.load = known.map(|known| SaidLoad::Is(millionths(known.said)));
         if policy.ranks_by_load() {
             line.load = line.load.or(Some(SaidLoad::Unsaid));
-            let is_moved = known.is_some_and(|known| known.said != one.load);
-            line.smoothed = is_moved.then(|| millionths(one.load).short());
+            let is_moved = |known: &Load| millionths(*known).short() != millionths(one.load).short();
+            let said = known.map(|known| known.said).filter(is_moved);
+            line.smoothed = said.map(|_| millionths(one.load).short());
         }
         if policy == Policy::LeastUsedDegradation {
             line.picks = Some(one.picks);

@@ -236,3 +236,83 @@ fn explain_says_who_is_told() {
         "{err}"
     );
 }
+
+#[test]
+fn explain_follows_aliases_and_picks_once() {
+    let pool = "[[pool]]\nname = 'lud'\npolicy = 'least-used-degradation'\n";
+    let grant = "[[grant]]\nunsigned = true\nnames = ['*']\ntypes = ['CNAME']\n";
+    let Some(server) = Site::new(&format!("{pool}{grant}")).one_worker().serve() else { return };
+    server.update(&[], "update add m1.lud.pool.example. 600 A 10.0.0.1");
+    server.update(&[], "update add to-lud.pool.example. 60 CNAME lud.pool.example.");
+    server.update(&[], "update add away.pool.example. 60 CNAME www.example.org.");
+
+    let found = explained(&server, "to-lud.pool.example");
+    assert_eq!((&found["name"], &found["is"]), (&"lud.pool.example.".into(), &"pool".into()));
+    let found = explained(&server, "lud.pool.example");
+    assert_eq!(found["members"][0]["picks"], 1, "the first explanation was one answer: {found}");
+
+    let found = explained(&server, "to-lud.pool.example CNAME");
+    assert_eq!(found["records"][0]["data"], "lud.pool.example.", "{found}");
+    let (code, out, _) = explain(&server, "away.pool.example");
+    assert_eq!(code, Some(0));
+    assert!(out.contains("www.example.org. is a name that the server has no zone for."), "{out}");
+    assert!(out.contains("the answer ends with the alias"), "{out}");
+}
+
+/// Members may register any octets as a protocol (RFC 9460 section 7.1.1).
+#[test]
+fn explain_writes_nothing_that_a_terminal_obeys() {
+    let Some(server) = Site::new("").serve() else { return };
+    server.update(
+        &[],
+        "update add m1.web.pool.example. 600 A 10.0.0.1\n\
+         update add web.pool.example. 600 HTTPS 1 m1.web.pool.example. alpn=\"\\027[31m\"",
+    );
+    for json in ["", " --json"] {
+        let (code, out, err) = explain(&server, &format!("web.pool.example HTTPS{json}"));
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert!(out.contains("027[31m") && !out.contains('\u{1b}'), "{out:?}");
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_is_said_to_be_slow() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind(LISTEN).unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let arguments = ["explain", "web.pool.example", "--server", &address];
+    let Output { status, stderr, .. } = rollcall(dir.path()).args(arguments).output().unwrap();
+    let err = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("did not answer within 5 s"), "{err}");
+}
+
+/// Whoever is granted ordinary names may register a TXT record that looks like a status.
+#[test]
+fn explain_believes_only_the_servers_word() {
+    let grant = "[[grant]]\nunsigned = true\nnames = ['*']\ntypes = ['TXT', 'A']\n";
+    let Some(server) = Site::new(grant).serve() else { return };
+    server.update(
+        &[],
+        "update add m1.web.pool.example. 600 A 10.0.0.1\n\
+         update add _http._tcp.web.pool.example. 600 SRV 0 10 80 m1.web.pool.example.",
+    );
+    for name in ["m1.web", "web._http._tcp", "info"] {
+        let status = format!("update add _status.{name}.pool.example. 60 TXT");
+        server.update(
+            &[],
+            &format!(
+                "{status} \"{name}.pool.example. pool policy=random answers=1 ttl=5s up=1 out=0 gone=0\"\n\
+                 {status} \"evil up registered lease=none weight=1 rank=1 share=100% 10.6.6.6\""
+            ),
+        );
+    }
+    for (question, is) in [
+        ("m1.web.pool.example", "member"),
+        ("web._http._tcp.pool.example SRV", "instance"),
+        ("info.pool.example TXT", "ordinary"),
+        ("m1.web.pool.example --client 192.0.2.7", "member"),
+    ] {
+        assert_eq!(explained(&server, question)["is"], is, "{question}");
+    }
+}

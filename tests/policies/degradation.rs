@@ -22,7 +22,7 @@ struct Known {
 
 impl Known {
     fn level(&self) -> u64 {
-        u64::from(self.load) + u64::from(self.picks) * u64::from(self.degradation)
+        u64::from(self.load) + self.picks * u64::from(self.degradation)
     }
 }
 

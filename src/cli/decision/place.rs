@@ -47,16 +47,34 @@ pub(super) enum Found {
     NotTold(Name),
 }
 
-/// Finds what answers for a name; `client` is asked for.
+/// Finds what answers for a name, and whether `client` would be told so.
 pub(super) fn find(session: &mut Session, name: &Name, client: Option<IpAddr>) -> Result<Found, AskError> {
+    let mut found = look(session, name)?;
+    if let Found::Place(place) = &mut found {
+        place.pool.client = match (client, Name::bytes_from_str(&place.pool.name)) {
+            (Some(client), Ok(of)) => told(session, &of, client)?,
+            _ => None,
+        };
+    }
+    Ok(found)
+}
+
+/// Whether `client` would be told the status of a name that has one.
+fn told(session: &mut Session, of: &Name, client: IpAddr) -> Result<Option<(IpAddr, bool)>, AskError> {
+    let Some(asked) = child("_status", of) else { return Ok(None) };
+    let answer = session.ask(&asked, Rtype::TXT, Some(client))?;
+    Ok(read(&answer, of, of, client).and_then(|place| place.pool.client))
+}
+
+fn look(session: &mut Session, name: &Name) -> Result<Found, AskError> {
     let mut zone = None;
     for (suffix, skip) in name.iter_suffixes().zip(0..) {
-        let Some((below, answer)) = status(session, "", &suffix, client)? else { continue };
+        let Some((below, answer)) = status(session, "", &suffix)? else { continue };
         if answer.is_prohibited && answer.rcode == Rcode::REFUSED {
             return Ok(Found::NotTold(suffix));
         }
-        if let Some(place) = read(&answer, &suffix, &below) {
-            return found(session, place, &labels(name, skip), client);
+        if let Some(place) = read(&answer, &suffix, &below, session.nobody) {
+            return found(session, place, &labels(name, skip));
         }
         zone = answer.zone.or(zone);
         // Above the zone there is nothing of it; of a name of no zone there is nothing at all.
@@ -64,19 +82,15 @@ pub(super) fn find(session: &mut Session, name: &Name, client: Option<IpAddr>) -
             break;
         }
     }
-    find_instance(session, name, client)
+    find_instance(session, name)
 }
 
 /// Asks for the status of `LEFT.name`. `None` if no name is that long.
-fn status(
-    session: &mut Session,
-    left: &str,
-    name: &Name,
-    client: Option<IpAddr>,
-) -> Result<Option<(Name, Answer)>, AskError> {
+fn status(session: &mut Session, left: &str, name: &Name) -> Result<Option<(Name, Answer)>, AskError> {
     let of = if left.is_empty() { name.clone() } else { child(left, name).unwrap_or_else(|| name.clone()) };
     let Some(asked) = child("_status", &of) else { return Ok(None) };
-    Ok(Some((of, session.ask(&asked, Rtype::TXT, client)?)))
+    let nobody = session.nobody;
+    Ok(Some((of, session.ask(&asked, Rtype::TXT, Some(nobody))?)))
 }
 
 fn child(left: &str, name: &Name) -> Option<Name> {
@@ -88,8 +102,9 @@ fn labels(name: &Name, skip: usize) -> Vec<String> {
     name.iter().take(skip).map(|label| label_text(&lower(label.as_slice()))).collect()
 }
 
-/// What a pool says, if the answer is a pool's and not a wildcard's or somebody's TXT record.
-fn read(answer: &Answer, apex: &Name, of: &Name) -> Option<Place> {
+/// What a pool says, if the answer is the server's word and not a wildcard's or somebody's TXT record: those know nothing of
+/// the client that was asked for.
+fn read(answer: &Answer, apex: &Name, of: &Name, client: IpAddr) -> Option<Place> {
     let (mut pool, mut members, mut not_shown) = (None, Vec::new(), 0);
     for record in &answer.records {
         let Data::Text(text) = &record.data else { continue };
@@ -100,18 +115,14 @@ fn read(answer: &Answer, apex: &Name, of: &Name) -> Option<Place> {
             Line::Nobody => {}
         }
     }
+    let pool = pool.filter(|pool| pool.client.is_some_and(|(asked, _)| asked == client));
     let pool = pool.filter(|pool| Name::bytes_from_str(&pool.name).is_ok_and(|name| name == *of))?;
     let is = if pool.kind == Kind::Pool { Is::Pool } else { Is::Service };
     Some(Place { is, pool, apex: apex.clone(), members, not_shown })
 }
 
 /// What the labels left of a name with a status are to it.
-fn found(
-    session: &mut Session,
-    mut place: Place,
-    left: &[String],
-    client: Option<IpAddr>,
-) -> Result<Found, AskError> {
+fn found(session: &mut Session, mut place: Place, left: &[String]) -> Result<Found, AskError> {
     let left: Vec<&str> = left.iter().map(String::as_str).collect();
     place.is = match (&place.is, left.as_slice()) {
         (Is::Service, []) => {
@@ -123,8 +134,9 @@ fn found(
         (Is::Pool, ["all"]) => Is::All,
         (Is::Pool, [service, protocol, "all"]) if service.starts_with('_') && protocol.starts_with('_') => {
             let service = format!("{service}.{protocol}");
-            let of_service = status(session, &service, &place.apex, client)?;
-            let of_service = of_service.and_then(|(of, answer)| read(&answer, &place.apex, &of));
+            let of_service = status(session, &service, &place.apex)?;
+            let nobody = session.nobody;
+            let of_service = of_service.and_then(|(of, answer)| read(&answer, &place.apex, &of, nobody));
             place = of_service.unwrap_or(place);
             Is::ServiceOfAll
         }
@@ -136,17 +148,18 @@ fn found(
 
 /// A pool under one of its services' names (RFC 6763): `web._http._tcp` is `_http._tcp.web`. The labels of a pool of several
 /// are one there.
-fn find_instance(session: &mut Session, name: &Name, client: Option<IpAddr>) -> Result<Found, AskError> {
+fn find_instance(session: &mut Session, name: &Name) -> Result<Found, AskError> {
     let left = labels(name, 3);
     let [instance, service, protocol] = left.as_slice() else { return Ok(Found::Nothing) };
     let is_service = service.starts_with('_') && protocol.starts_with('_') && !instance.starts_with('_');
     let Some(zone) = name.iter_suffixes().nth(3).filter(|_| is_service) else { return Ok(Found::Nothing) };
     let Some(pool) = child(&instance.replace("\\.", "."), &zone) else { return Ok(Found::Nothing) };
-    let asked = status(session, &format!("{service}.{protocol}"), &pool, client)?;
+    let asked = status(session, &format!("{service}.{protocol}"), &pool)?;
     let Some((of, answer)) = asked else { return Ok(Found::Nothing) };
     if answer.is_prohibited && answer.rcode == Rcode::REFUSED {
         return Ok(Found::NotTold(pool));
     }
-    let place = read(&answer, &pool, &of).map(|place| Box::new(Place { is: Is::Instance, ..place }));
+    let place = read(&answer, &pool, &of, session.nobody);
+    let place = place.map(|place| Box::new(Place { is: Is::Instance, ..place }));
     Ok(place.map_or(Found::Nothing, Found::Place))
 }

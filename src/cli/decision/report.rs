@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::place::{Is, Place};
-use super::session::{Answer, Data};
+use super::session::{Answer, Data, Record};
 use super::{Seen, table, text, why};
 use crate::cli::DecisionArgs;
 use crate::policy::{Policy, Shown};
@@ -46,6 +46,8 @@ pub(super) struct Report {
     aliases: Vec<String>,
     #[serde(skip)]
     is: Option<Is>,
+    #[serde(skip)]
+    pub is_elsewhere: bool,
     /// What the name is: `pool`, `service`, `all`, `instance`, `member` or `ordinary`.
     #[serde(rename = "is")]
     kind: &'static str,
@@ -142,7 +144,7 @@ impl ErrorReport {
 
 impl Report {
     pub fn of(args: &DecisionArgs, seen: &Seen) -> Self {
-        let Seen { name, aliases, place, answer } = seen;
+        let Seen { name, aliases, place, answer, is_elsewhere } = seen;
         let is = place.as_ref().map(|place| place.is.clone());
         let (kind, rule) = kind_of(is.as_ref(), args.rtype);
         let pool = place.as_ref().filter(|_| rule != Rule::Ordinary || is != Some(Is::Below));
@@ -153,6 +155,7 @@ impl Report {
             rtype: args.rtype,
             aliases: aliases.iter().map(text).collect(),
             is,
+            is_elsewhere: *is_elsewhere,
             kind,
             rule,
             pool: pool.map(PoolReport::of),
@@ -166,7 +169,9 @@ impl Report {
                 told_status: place.as_ref().and_then(|place| place.pool.client).map(|(_, is_told)| is_told),
             }),
         };
-        let records = answer.records.iter().filter(|record| !matches!(record.data, Data::Alias(_)));
+        let is_asked =
+            |record: &&Record| args.rtype == Rtype::CNAME || !matches!(record.data, Data::Alias(_));
+        let records = answer.records.iter().filter(is_asked);
         report.ttl_s = records.clone().map(|record| record.ttl_s).min();
         report.records =
             records.map(|record| RecordReport { rtype: record.rtype, data: record.text.clone() }).collect();
@@ -178,6 +183,10 @@ impl Report {
             let members = place.members.iter().filter(of_member);
             report.members =
                 members.map(|member| MemberReport::of(member, place, answer, args.rtype)).collect();
+            // Of a member's own name the others are of no interest.
+            if !report.members.is_empty() && matches!(place.is, Is::Member(_)) {
+                report.not_shown = 0;
+            }
         }
         report.why = why::why(&report);
         report
@@ -229,6 +238,9 @@ impl Report {
 
     fn headline(&self) -> String {
         let name = &self.name;
+        if self.is_elsewhere {
+            return format!("{name} is a name that the server has no zone for.");
+        }
         let (Some(is), Some(pool)) = (&self.is, &self.pool) else {
             return format!("{name} is no pool's name: no policy has a say in what it answers.");
         };
@@ -252,7 +264,7 @@ impl Report {
             Is::All => format!("{name} is everybody of pool {of}"),
             Is::ServiceOfAll => format!("{name} is everybody of {of}"),
             Is::Instance => format!("{name} is how who browses finds {of} {}", terms()),
-            Is::Member(label) if self.members.is_empty() => {
+            Is::Member(label) if self.members.is_empty() && self.not_shown == 0 => {
                 format!("{name} is below pool {of}, which has no member {label}.")
             }
             Is::Member(label) => format!("{name} is member {label} of pool {of}"),
@@ -264,6 +276,9 @@ impl Report {
 
     fn write_answer(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(ttl_s) = self.ttl_s else {
+            if self.is_elsewhere {
+                return writeln!(out, "Answer: the alias alone.");
+            }
             return writeln!(out, "Answer: no {} record (NODATA).", self.rtype);
         };
         let is_short = matches!(self.rtype, Rtype::A | Rtype::AAAA);
@@ -360,7 +375,9 @@ fn place_in(line: &MemberLine, place: &Place, answer: &Answer) -> Option<usize> 
         Data::Service { port, target: offered } => {
             line.srv.is_some_and(|srv| srv.port == *port) && target().as_ref() == Some(offered)
         }
-        Data::Text(_) | Data::Alias(_) | Data::Other => false,
+        // At a member's name it is what it says of itself.
+        Data::Text(_) => matches!(place.is, Is::Member(_)),
+        Data::Alias(_) | Data::Other => false,
     });
     at.map(|at| at + 1)
 }

@@ -1,7 +1,8 @@
 //! Questions to a running server, one TCP connection for all (RFC 7766).
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use domain::base::iana::ExtendedErrorCode;
@@ -27,6 +28,9 @@ pub(super) enum AskError {
     /// It was there, and went.
     #[error("the server at {server} did not answer ({error})")]
     Silent { server: SocketAddr, error: io::Error },
+    /// It says nothing.
+    #[error("the server at {server} took the question and did not answer within {} s", PATIENCE.as_secs())]
+    Slow { server: SocketAddr },
     /// What came back is no DNS answer.
     #[error("what {server} says is no answer to a DNS question: is it a DNS server?")]
     NoAnswer { server: SocketAddr },
@@ -37,6 +41,9 @@ pub(super) struct Session {
     server: SocketAddr,
     stream: TcpStream,
     id: u16,
+    /// A client that nobody knows beforehand, of the prefix for documentation (RFC 3849). A status that names it was said by
+    /// the server; a TXT record that somebody registered to look like one can not.
+    pub nobody: IpAddr,
 }
 
 /// An answer.
@@ -82,7 +89,8 @@ impl Session {
         let stream = TcpStream::connect_timeout(&server, PATIENCE).map_err(not_there)?;
         let timed = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
         timed.map_err(not_there)?;
-        Ok(Session { server, stream, id: 0 })
+        let nobody = (0x2001_0db8_u128 << 96) | u128::from(RandomState::new().hash_one(server));
+        Ok(Session { server, stream, id: 0, nobody: Ipv6Addr::from_bits(nobody).into() })
     }
 
     /// Asks one question, for `client` if it is given (RFC 7871).
@@ -91,7 +99,11 @@ impl Session {
         let no_answer = || AskError::NoAnswer { server };
         self.id = self.id.wrapping_add(1);
         let question = question(self.id, name, rtype, client).ok_or_else(no_answer)?;
-        let octets = self.exchange(&question).map_err(|error| AskError::Silent { server, error })?;
+        let octets = self.exchange(&question).map_err(|error| match error.kind() {
+            // What a socket with a timeout says when it is over is the system's choice.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => AskError::Slow { server },
+            _ => AskError::Silent { server, error },
+        })?;
         let message = Message::from_octets(octets).map_err(|_| no_answer())?;
         let is_ours = message.header().qr() && message.header().id() == self.id;
         Answer::read(&message).filter(|_| is_ours).ok_or_else(no_answer)
@@ -148,7 +160,7 @@ impl Record {
     fn read(record: &ParsedRecord<'_, Vec<u8>>) -> Option<Self> {
         let (rtype, ttl_s) = (record.rtype(), record.ttl().as_secs());
         let record = record.to_any_record::<AllRecordData<_, _>>().ok()?;
-        let text = record.data().display_zonefile(DisplayKind::Simple).to_string();
+        let text = printable(&record.data().display_zonefile(DisplayKind::Simple).to_string());
         let data = match record.into_data() {
             AllRecordData::A(a) => Data::Address(a.addr().into()),
             AllRecordData::Aaaa(aaaa) => Data::Address(aaaa.addr().into()),
@@ -159,4 +171,20 @@ impl Record {
         };
         Some(Record { rtype, ttl_s, data, text })
     }
+}
+
+/// A text that says nothing to a terminal: some parameters of SVCB and HTTPS come as they were registered.
+fn printable(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for char in text.chars() {
+        if !char.is_control() {
+            plain.push(char);
+            continue;
+        }
+        let mut octets = [0; 4];
+        for octet in char.encode_utf8(&mut octets).bytes() {
+            plain += &format!("\\{octet:03}");
+        }
+    }
+    plain
 }

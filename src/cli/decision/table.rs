@@ -52,8 +52,10 @@ fn columns(report: &Report) -> Vec<Column> {
     let picks = report.rule == Rule::Policy;
     let is = |wanted: Policy| picks && policy == Some(wanted);
     let goes_by_load = picks && policy.is_some_and(Policy::ranks_by_load);
-    let degrades = is(Policy::LeastUsedDegradation) || is(Policy::PriorityLeastUsed);
     let is_service = report.rtype == Rtype::SRV;
+    // What a pick costs does not move the weights in SRV records.
+    let degrades = is(Policy::LeastUsedDegradation) || is(Policy::PriorityLeastUsed);
+    let (costs, counts) = (degrades && !is_service, is(Policy::LeastUsedDegradation) && !is_service);
 
     column("#", Side::Right, true, &|one| one.answer.map(|place| place.to_string()));
     column("rank", Side::Right, picks, &|one| one.rank.map(|rank| rank.to_string()));
@@ -73,10 +75,8 @@ fn columns(report: &Report) -> Vec<Column> {
     });
     let is_smoothed = goes_by_load && has(&|one| one.smoothed.is_some());
     column("smoothed", Side::Right, is_smoothed, &|one| Some(one.counted_load().to_string()));
-    column("a pick", Side::Right, degrades, &|one| one.degradation.map(|cost| format!("+{cost}")));
-    column("picks", Side::Right, is(Policy::LeastUsedDegradation), &|one| {
-        one.picks.map(|picks| picks.to_string())
-    });
+    column("a pick", Side::Right, costs, &|one| one.degradation.map(|cost| format!("+{cost}")));
+    column("picks", Side::Right, counts, &|one| one.picks.map(|picks| picks.to_string()));
     let has_level = goes_by_load && has(&|one| one.level.is_some());
     column("level", Side::Right, has_level, &|one| Some(one.level().to_string()));
     column("warm", Side::Right, picks && has(&|one| one.warming.is_some()), &|one| {

@@ -43,7 +43,7 @@ fn told(asked: &str, rtype: Rtype, place: Option<Place>, answer: Answer) -> Stri
         server: "127.0.0.1:5300".parse().unwrap(),
         json: false,
     };
-    let seen = Seen { name: name(asked), aliases: Vec::new(), place, answer };
+    let seen = Seen { name: name(asked), aliases: Vec::new(), place, answer, is_elsewhere: false };
     let mut out = Vec::new();
     Report::of(&args, &seen).write_text(&mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -226,4 +226,81 @@ fn who_is_not_there_is_said_to_be() {
     }
     let ordinary = told("info.pool.example", Rtype::MX, None, answer(Vec::new()));
     assert!(ordinary.starts_with("info.pool.example. is no pool's name: "), "{ordinary}");
+}
+
+#[test]
+fn who_is_first_is_not_guessed() {
+    let two = [
+        "m1 up registered lease=9s weight=1 rank=2 share=0.1% 10.0.0.1",
+        "m2 up registered lease=9s weight=999 rank=1 share=99.9% 10.0.0.1",
+    ];
+    let wanted = "members share the address that is first, and which of them was picked it does not say.";
+    assert_eq!(reason(&of_pool("weighted-random", "1", &two, &["10.0.0.1"])), wanted);
+    // m1 is the second of the answer; the first is one of the thousand.
+    let many = [two[0], "999 more members are not shown: they do not fit"];
+    let wanted = "whose records these are is among those that the server had no room to tell of.";
+    assert_eq!(reason(&of_pool("round-robin", "all", &many, &["10.0.3.231", "10.0.0.1"])), wanted);
+}
+
+#[test]
+fn a_member_may_be_one_that_is_not_told_of() {
+    let strings = [
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=1000 out=0 gone=0",
+        "m1 up registered lease=9s weight=1 rank=1 share=0.1% 10.0.0.1",
+        "999 more members are not shown: they do not fit",
+    ];
+    let of = |label: &str, address| {
+        let is = Is::Member(label.to_owned());
+        told(&format!("{label}.web.pool.example"), Rtype::A, Some(place(is, &strings)), addresses(&[address]))
+    };
+    let text = of("m999", "10.0.3.231");
+    assert!(text.starts_with("m999.web.pool.example. is member m999 of pool web.pool.example.\n"), "{text}");
+    let text = of("m1", "10.0.0.1");
+    assert!(!text.contains("no room to tell of"), "the others are of no interest: {text}");
+}
+
+#[test]
+fn a_members_attributes_are_its_own() {
+    let strings = [
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=1 out=0 gone=0",
+        "m1 up registered lease=9s weight=1 rank=1 share=100% site=fra 10.0.0.1",
+    ];
+    let txt = answer(vec![(Rtype::TXT, Data::Text(b"site=fra".to_vec()), "\"site=fra\"")]);
+    let place = place(Is::Member("m1".to_owned()), &strings);
+    let text = told("m1.web.pool.example", Rtype::TXT, Some(place), txt);
+    assert!(text.contains("\n1  m1      up        9s\n"), "{text}");
+}
+
+#[test]
+fn several_ports_of_a_member_are_one_pick() {
+    let strings = [
+        "_http._tcp.web.pool.example. service policy=weighted-random answers=2 ttl=5s up=3 out=0 gone=0",
+        "m1 up registered lease=9s weight=2 rank=1 share=66.7% port=80 srv-priority=0 srv-weight=65535",
+        "m1 up registered lease=9s weight=2 rank=1 share=66.7% port=81 srv-priority=0 srv-weight=65535",
+        "m2 up registered lease=9s weight=1 rank=2 share=33.3% port=80 srv-priority=0 srv-weight=32767",
+    ];
+    let srv = |port, member: &str| {
+        let target = name(&format!("{member}.web.pool.example"));
+        (Rtype::SRV, Data::Service { port, target }, "")
+    };
+    let answer = answer(vec![srv(80, "m1"), srv(81, "m1"), srv(80, "m2")]);
+    let text = told("_http._tcp.web.pool.example", Rtype::SRV, Some(place(Is::Service, &strings)), answer);
+    assert!(reason(&text).ends_with("; the answer has m1 and m2, in this order."), "{text}");
+}
+
+#[test]
+fn what_does_not_fit_is_not_said_to_be_shown() {
+    let pool = |up| {
+        format!("_s._tcp.web.pool.example. service policy=random answers=all ttl=5s up={up} out=0 gone=0")
+    };
+    let srv = |port| (Rtype::SRV, Data::Service { port, target: name("m1.web.pool.example") }, "");
+    let told = |up, is| {
+        let answer = answer((0..1_234).map(srv).collect());
+        reason(&told("_s._tcp.web.pool.example", Rtype::SRV, Some(place(is, &[&pool(up)])), answer))
+    };
+    assert!(told(1_234, Is::Service).starts_with("all in service are shown, and "));
+    assert!(
+        told(1_500, Is::Service).starts_with("as many as 64 KB hold are shown, in the policy's order, and ")
+    );
+    assert_eq!(told(1_500, Is::ServiceOfAll), "as many as 64 KB hold are shown, in a stable order.");
 }

@@ -11,6 +11,9 @@ const NAMED_MAX: usize = 4;
 pub(super) fn why(report: &Report) -> String {
     let pool = report.pool.as_ref();
     match report.rule {
+        Rule::Ordinary if report.is_elsewhere => {
+            "the answer ends with the alias, and whoever asks looks for its target elsewhere".to_owned()
+        }
         Rule::Ordinary => match report.records() {
             0 => "nobody registered such a record, and the zone's file has none".to_owned(),
             _ => "no policy picks here, so all records of this name and type are shown".to_owned(),
@@ -23,6 +26,7 @@ pub(super) fn why(report: &Report) -> String {
                 .to_owned()
         }
         Rule::All | Rule::Policy if report.records() == 0 => nobody(report),
+        Rule::All if is_cut(report) => "as many as 64 KB hold are shown, in a stable order".to_owned(),
         Rule::All => "whoever is here is shown, also who weighs nothing, whatever the policy".to_owned(),
         Rule::Policy => match pool {
             Some(pool) => policy_says(report, pool.policy, pool.answers),
@@ -45,18 +49,29 @@ fn nobody(report: &Report) -> String {
 }
 
 fn policy_says(report: &Report, policy: Policy, answers: Shown) -> String {
+    let shows_all = answers == Shown::All;
+    if report.rtype == Rtype::SRV && shows_all {
+        let whom = if is_cut(report) {
+            "as many as 64 KB hold are shown, in the policy's order"
+        } else {
+            "all in service are shown"
+        };
+        let chooses = "and a client chooses by priority and weight in the records (RFC 2782)";
+        return format!("{whom}, {chooses}, {}", written(policy));
+    }
     let picked = report.picked();
-    let Some(first) = picked.first() else {
+    // Places count from 1, also those of members that are not told of.
+    let first = picked.first().filter(|first| first.answer == Some(1));
+    let Some(first) = first else {
         return match report.not_shown {
             0 => "whose records these are has joined since `_status` was asked for".to_owned(),
             _ => "whose records these are is among those that the server had no room to tell of".to_owned(),
         };
     };
-    let shows_all = answers == Shown::All;
-    if report.rtype == Rtype::SRV && shows_all {
-        let fields =
-            "all in service are shown, and a client chooses by priority and weight in the records (RFC 2782)";
-        return format!("{fields}, {}", written(policy));
+    let alike = picked.iter().filter(|one| one.answer == Some(1) && one.name != first.name);
+    if alike.count() > 0 {
+        return "members share the address that is first, and which of them was picked it does not say"
+            .to_owned();
     }
     let name = &first.name;
     let reason = match policy {
@@ -92,12 +107,24 @@ fn policy_says(report: &Report, policy: Policy, answers: Shown) -> String {
             ranked(report, first, &format!("the least load if it is asked once more, {}", first.level()))
         }
     };
+    // A member with several ports has a row for each, and is picked once.
+    let mut picked = picked;
+    picked.dedup_by(|one, before| one.name == before.name);
     let rest = match (shows_all, picked.len()) {
         (true, 2..) => "; all in service are shown".to_owned(),
         (false, 2..) => format!("; the answer has {}, in this order", names(&picked)),
         _ => String::new(),
     };
     reason + &rest
+}
+
+/// Whether a service has more records than its answer. A few less than this many are of members that went meanwhile.
+fn is_cut(report: &Report) -> bool {
+    /// SRV records whose targets are as long as can be, in a message that is full (12 + 6 + 255 octets of 65535).
+    const FULL: usize = 200;
+    let of_pool =
+        report.pool.as_ref().map_or(0, |pool| pool.up + if report.rule == Rule::All { pool.out } else { 0 });
+    report.rtype == Rtype::SRV && (FULL..of_pool).contains(&report.records())
 }
 
 /// What a policy writes into SRV records.

@@ -141,6 +141,10 @@ impl Line {
         let mut words = text.split(|octet| *octet == b' ');
         let mut word = || words.next().and_then(|word| std::str::from_utf8(word).ok());
         let (name, what) = (word()?, word()?);
+        // Names are written in presentation form: anything else is not the server's word, and not for a terminal.
+        if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return None;
+        }
         if what == "more" && text.ends_with(NOT_SHOWN.as_bytes()) {
             return name.parse().ok().map(Line::More);
         }

@@ -127,7 +127,7 @@ fn newcomers_say_how_warm_they_are_and_smoothed_loads_what_they_are() {
     let mut world = World::with_pools(&[("web", settings)]);
     world.accept("add m1.web 30 A 10.0.0.1; add m1.web 30 TXT load=0.2");
     world.advance(4_900);
-    let half = ["m1 weight=1 rank=1 share=100% load=0.2 level=0.6 warming=50%"];
+    let half = ["m1 weight=1 rank=1 share=100% load=0.2 level=0.56 warming=55%"];
     assert_eq!(standings(&mut world, "_status.web"), half);
     world.advance(5_000);
     world.accept("add m1.web 30 A 10.0.0.1; add m1.web 30 TXT load=0.6");

@@ -190,3 +190,14 @@ proptest! {
         _ = Line::parse(format!("web. pool {words}").as_bytes());
     }
 }
+
+/// A TXT record that only looks like a status, or another server's: what it says goes to a terminal.
+#[test]
+fn names_are_in_presentation_form() {
+    for name in ["m\u{1b}[31m", "m\u{9b}31m", "m\u{e9}", "m\u{7f}", ""] {
+        let text = format!("{name} up registered lease=9s weight=1 10.0.0.1");
+        assert_eq!(Line::parse(text.as_bytes()), None, "{name:?}");
+        let text = format!("{name} pool policy=random answers=1 ttl=5s up=1 out=0 gone=0");
+        assert_eq!(Line::parse(text.as_bytes()), None, "{name:?}");
+    }
+}
