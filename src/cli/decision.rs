@@ -4,6 +4,7 @@
 //! went by, and then the question itself. What strings of `_status` say is [`crate::query::status::line`]'s to know, for both
 //! sides; an admin socket would bring the same lines.
 
+mod paragraphs;
 mod place;
 mod report;
 mod session;
@@ -80,7 +81,13 @@ struct Seen {
 fn look(args: &DecisionArgs) -> Result<Report, Unexplained> {
     let mut session = Session::open(args.server)?;
     let seen = see(&mut session, args)?;
-    Ok(Report::of(args, &seen))
+    Ok(report(args, &seen))
+}
+
+fn report(args: &DecisionArgs, seen: &Seen) -> Report {
+    let mut report = Report::of(args, seen);
+    report.why = why::why(&report);
+    report
 }
 
 fn see(session: &mut Session, args: &DecisionArgs) -> Result<Seen, Unexplained> {

@@ -71,8 +71,7 @@ impl Candidate {
         u64::from((Load::FULL.0 - self.counted_load().0).max(1))
     }
 
-    /// How busy it is with what answers have asked of it since it said so: may be over [`Load::FULL`]. Compared
-    /// [`in_steps`].
+    /// How busy it is with what answers have asked of it since it said so: may be over [`Load::FULL`].
     pub fn level(&self, picks: u64) -> u64 {
         // Room for four billion picks that bring a full load each.
         u64::from(self.counted_load().0).saturating_add(picks.saturating_mul(u64::from(self.degradation.0)))

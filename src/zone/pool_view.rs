@@ -14,7 +14,8 @@ use crate::membership::{ELSEWHERE, LeaseRef, LeaseTable, Load};
 use crate::policy::{Ranking, Warmth};
 use crate::wire::Rtype;
 
-pub(super) use build::{PoolRotors, ViewBuilder};
+pub(super) use build::ViewBuilder;
+pub(super) use rank::PoolRotors;
 
 /// What a record's life hangs on.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What `rollcall explain` found, for people and for programs.
+//! What `rollcall explain` found, as one object.
 
 mod json;
 
@@ -9,14 +9,11 @@ use serde::Serialize;
 
 use super::place::{Is, Place};
 use super::session::{Answer, Data, Record};
-use super::{Seen, table, text, why};
+use super::{Seen, text};
 use crate::cli::DecisionArgs;
 use crate::policy::{Policy, Shown};
 use crate::query::status::line::{Families, MemberLine, Millionths, SaidLoad};
 use crate::wire::{Name, Rtype};
-
-/// Columns that lines are broken at.
-const COLUMNS: usize = 80;
 
 /// What decides which records an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,9 +40,9 @@ pub(super) struct Report {
     pub name: String,
     #[serde(rename = "type", serialize_with = "json::displayed")]
     pub rtype: Rtype,
-    aliases: Vec<String>,
+    pub aliases: Vec<String>,
     #[serde(skip)]
-    is: Option<Is>,
+    pub is: Option<Is>,
     #[serde(skip)]
     pub is_elsewhere: bool,
     /// What the name is: `pool`, `service`, `all`, `instance`, `member` or `ordinary`.
@@ -57,10 +54,11 @@ pub(super) struct Report {
     /// Members that the server had no room to tell of.
     pub not_shown: usize,
     /// Seconds; `None` if there are no records.
-    ttl_s: Option<u32>,
-    records: Vec<RecordReport>,
-    why: String,
-    client: Option<ClientReport>,
+    pub ttl_s: Option<u32>,
+    pub records: Vec<RecordReport>,
+    /// The reason, as the end of a sentence.
+    pub why: String,
+    pub client: Option<ClientReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,17 +114,17 @@ pub(super) struct MemberReport {
 }
 
 #[derive(Debug, Serialize)]
-struct RecordReport {
+pub(super) struct RecordReport {
     #[serde(rename = "type", serialize_with = "json::displayed")]
-    rtype: Rtype,
-    data: String,
+    pub rtype: Rtype,
+    pub data: String,
 }
 
 #[derive(Debug, Serialize)]
-struct ClientReport {
-    address: String,
+pub(super) struct ClientReport {
+    pub address: String,
     /// Whether it would be told `_status`; `None` if no pool answers for the name.
-    told_status: Option<bool>,
+    pub told_status: Option<bool>,
 }
 
 /// What `--json` prints when there is nothing to explain.
@@ -143,6 +141,7 @@ impl ErrorReport {
 }
 
 impl Report {
+    /// All of it but the reason.
     pub fn of(args: &DecisionArgs, seen: &Seen) -> Self {
         let Seen { name, aliases, place, answer, is_elsewhere } = seen;
         let is = place.as_ref().map(|place| place.is.clone());
@@ -188,7 +187,6 @@ impl Report {
                 report.not_shown = 0;
             }
         }
-        report.why = why::why(&report);
         report
     }
 
@@ -199,95 +197,8 @@ impl Report {
         picked
     }
 
-    /// How many records the answer has.
-    pub fn records(&self) -> usize {
-        self.records.len()
-    }
-
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         write_json(self, out)
-    }
-
-    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for (alias, target) in self.aliases.iter().zip(self.aliases.iter().skip(1).chain([&self.name])) {
-            writeln!(out, "{alias} is an alias of {target}")?;
-        }
-        paragraph(&self.headline(), out)?;
-        if !self.members.is_empty() {
-            writeln!(out)?;
-            table::write(self, out)?;
-            if self.not_shown > 0 {
-                writeln!(out, "and {} more that the server had no room to tell of", self.not_shown)?;
-            }
-        }
-        writeln!(out)?;
-        self.write_answer(out)?;
-        paragraph(&format!("Why: {}.", self.why), out)?;
-        if let Some(client) = &self.client {
-            let told = match client.told_status {
-                Some(true) => " `_status` is told to it: it is in `debug_from`.",
-                Some(false) => " `_status` is not told to it: it is not in `debug_from`.",
-                None => "",
-            };
-            let address = &client.address;
-            let same = "is answered by the same rule as everybody: nothing here looks at who asks.";
-            paragraph(&format!("Client {address} {same}{told}"), out)?;
-        }
-        Ok(())
-    }
-
-    fn headline(&self) -> String {
-        let name = &self.name;
-        if self.is_elsewhere {
-            return format!("{name} is a name that the server has no zone for.");
-        }
-        let (Some(is), Some(pool)) = (&self.is, &self.pool) else {
-            return format!("{name} is no pool's name: no policy has a say in what it answers.");
-        };
-        let of = &pool.name;
-        let terms = || {
-            let PoolReport { up, out, gone, .. } = pool;
-            let counts = [(up, "up"), (out, "out"), (gone, "gone")];
-            let counts = counts.iter().filter(|(count, state)| **count > 0 || *state == "up");
-            let counts = counts.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>();
-            let shows = match pool.answers {
-                Shown::All => "everybody in service".to_owned(),
-                Shown::Best => "the best equally".to_owned(),
-                Shown::AtMost(most) => most.to_string(),
-            };
-            let counts = counts.join(", ");
-            format!("Policy {}, an answer shows {shows}; members: {counts}.", pool.policy.name())
-        };
-        match is {
-            Is::Pool => format!("{name} is a pool. {}", terms()),
-            Is::Service => format!("{name} is a service of a pool. {}", terms()),
-            Is::All => format!("{name} is everybody of pool {of}"),
-            Is::ServiceOfAll => format!("{name} is everybody of {of}"),
-            Is::Instance => format!("{name} is how who browses finds {of} {}", terms()),
-            Is::Member(label) if self.members.is_empty() && self.not_shown == 0 => {
-                format!("{name} is below pool {of}, which has no member {label}.")
-            }
-            Is::Member(label) => format!("{name} is member {label} of pool {of}"),
-            Is::Below => format!(
-                "{name} is below pool {of} and none of its names: no policy has a say in what it answers."
-            ),
-        }
-    }
-
-    fn write_answer(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(ttl_s) = self.ttl_s else {
-            if self.is_elsewhere {
-                return writeln!(out, "Answer: the alias alone.");
-            }
-            return writeln!(out, "Answer: no {} record (NODATA).", self.rtype);
-        };
-        let is_short = matches!(self.rtype, Rtype::A | Rtype::AAAA);
-        if is_short {
-            let records: Vec<_> = self.records.iter().map(|record| record.data.as_str()).collect();
-            return paragraph(&format!("Answer, TTL {ttl_s} s: {}", records.join(" ")), out);
-        }
-        writeln!(out, "Answer, TTL {ttl_s} s:")?;
-        self.records.iter().try_for_each(|record| writeln!(out, "  {} {}", record.rtype, record.data))
     }
 }
 
@@ -380,25 +291,6 @@ fn place_in(line: &MemberLine, place: &Place, answer: &Answer) -> Option<usize> 
         Data::Alias(_) | Data::Other => false,
     });
     at.map(|at| at + 1)
-}
-
-/// Words in lines of at most so many columns, but for words that are longer.
-fn paragraph(text: &str, out: &mut dyn Write) -> io::Result<()> {
-    let mut column = 0;
-    for word in text.split(' ') {
-        let len = word.chars().count();
-        if column > 0 && column + 1 + len > COLUMNS {
-            writeln!(out)?;
-            column = 0;
-        }
-        if column > 0 {
-            write!(out, " ")?;
-            column += 1;
-        }
-        write!(out, "{word}")?;
-        column += len;
-    }
-    writeln!(out)
 }
 
 fn write_json(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {

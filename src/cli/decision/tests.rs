@@ -45,7 +45,7 @@ fn told(asked: &str, rtype: Rtype, place: Option<Place>, answer: Answer) -> Stri
     };
     let seen = Seen { name: name(asked), aliases: Vec::new(), place, answer, is_elsewhere: false };
     let mut out = Vec::new();
-    Report::of(&args, &seen).write_text(&mut out).unwrap();
+    report(&args, &seen).write_text(&mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -14,18 +14,18 @@ pub(super) fn why(report: &Report) -> String {
         Rule::Ordinary if report.is_elsewhere => {
             "the answer ends with the alias, and whoever asks looks for its target elsewhere".to_owned()
         }
-        Rule::Ordinary => match report.records() {
+        Rule::Ordinary => match report.records.len() {
             0 => "nobody registered such a record, and the zone's file has none".to_owned(),
             _ => "no policy picks here, so all records of this name and type are shown".to_owned(),
         },
-        Rule::Member if report.records() == 0 => "the member has no such record".to_owned(),
+        Rule::Member if report.records.is_empty() => "the member has no such record".to_owned(),
         Rule::Member => "a member's own name shows what it registered, whatever the policy".to_owned(),
-        Rule::Bindings if report.records() == 0 => "no member in service registered any".to_owned(),
+        Rule::Bindings if report.records.is_empty() => "no member in service registered any".to_owned(),
         Rule::Bindings => {
             "all that members in service registered is shown: clients choose by the records' own priority"
                 .to_owned()
         }
-        Rule::All | Rule::Policy if report.records() == 0 => nobody(report),
+        Rule::All | Rule::Policy if report.records.is_empty() => nobody(report),
         Rule::All if is_cut(report) => "as many as 64 KB hold are shown, in a stable order".to_owned(),
         Rule::All => "whoever is here is shown, also who weighs nothing, whatever the policy".to_owned(),
         Rule::Policy => match pool {
@@ -124,7 +124,7 @@ fn is_cut(report: &Report) -> bool {
     const FULL: usize = 200;
     let of_pool =
         report.pool.as_ref().map_or(0, |pool| pool.up + if report.rule == Rule::All { pool.out } else { 0 });
-    report.rtype == Rtype::SRV && (FULL..of_pool).contains(&report.records())
+    report.rtype == Rtype::SRV && (FULL..of_pool).contains(&report.records.len())
 }
 
 /// What a policy writes into SRV records.

@@ -6,21 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::list::ListBuilder;
-use super::rank::{Electorate, Standings, turn_of};
+use super::rank::{Electorate, PoolRotors, Standings, turn_of};
 use super::{Hold, MemberView, PoolView, RecordList};
 use crate::membership::{ELSEWHERE, Entry, LeaseTable, Member, MemberName, Service};
-use crate::policy::{Candidate, Policy, RotorId, Shown};
+use crate::policy::{Candidate, Policy, Shown};
 use crate::wire::Rtype;
 use crate::zone::PoolSettings;
 use crate::zone::node::encode;
-
-/// Which rotors a pool's lists turn.
-pub(in crate::zone) struct PoolRotors {
-    pub v4: RotorId,
-    pub v6: RotorId,
-    /// One a known service, sorted by name.
-    pub services: Vec<(Box<[u8]>, RotorId)>,
-}
 
 /// Encodes a view.
 pub(in crate::zone) struct ViewBuilder<'a> {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::build::PoolRotors;
 use super::fields::Fields;
 use super::{MemberView, PoolView, RecordList, Records, Standing};
 use crate::membership::{KnownLoad, LeaseTable, Load};
@@ -19,6 +18,14 @@ const SHOWN_MS: u64 = 1_000;
 const WARM_UP_STEPS: u32 = 32;
 /// How often a pool is ranked for newcomers, milliseconds: no more often than for loads, no less than SRV records.
 const WARM_UP_EVERY_MS: std::ops::RangeInclusive<u32> = 50..=1_000;
+
+/// Which rotors a pool's lists turn.
+pub(in crate::zone) struct PoolRotors {
+    pub v4: RotorId,
+    pub v6: RotorId,
+    /// One a known service, sorted by name.
+    pub services: Vec<(Box<[u8]>, RotorId)>,
+}
 
 /// How the members of a view stand at a moment.
 pub(super) struct Standings {

@@ -1,0 +1,115 @@
+//! What `rollcall explain` found, for people.
+
+use std::io::{self, Write};
+
+use super::place::Is;
+use super::report::{PoolReport, Report};
+use super::table;
+use crate::policy::Shown;
+use crate::wire::Rtype;
+
+/// Columns that lines are broken at.
+const COLUMNS: usize = 80;
+
+impl Report {
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (alias, target) in self.aliases.iter().zip(self.aliases.iter().skip(1).chain([&self.name])) {
+            writeln!(out, "{alias} is an alias of {target}")?;
+        }
+        paragraph(&self.headline(), out)?;
+        if !self.members.is_empty() {
+            writeln!(out)?;
+            table::write(self, out)?;
+            if self.not_shown > 0 {
+                writeln!(out, "and {} more that the server had no room to tell of", self.not_shown)?;
+            }
+        }
+        writeln!(out)?;
+        self.write_answer(out)?;
+        paragraph(&format!("Why: {}.", self.why), out)?;
+        if let Some(client) = &self.client {
+            let told = match client.told_status {
+                Some(true) => " `_status` is told to it: it is in `debug_from`.",
+                Some(false) => " `_status` is not told to it: it is not in `debug_from`.",
+                None => "",
+            };
+            let address = &client.address;
+            let same = "is answered by the same rule as everybody: nothing here looks at who asks.";
+            paragraph(&format!("Client {address} {same}{told}"), out)?;
+        }
+        Ok(())
+    }
+
+    fn headline(&self) -> String {
+        let name = &self.name;
+        if self.is_elsewhere {
+            return format!("{name} is a name that the server has no zone for.");
+        }
+        let (Some(is), Some(pool)) = (&self.is, &self.pool) else {
+            return format!("{name} is no pool's name: no policy has a say in what it answers.");
+        };
+        let of = &pool.name;
+        let terms = || {
+            let PoolReport { up, out, gone, .. } = pool;
+            let counts = [(up, "up"), (out, "out"), (gone, "gone")];
+            let counts = counts.iter().filter(|(count, state)| **count > 0 || *state == "up");
+            let counts = counts.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>();
+            let shows = match pool.answers {
+                Shown::All => "everybody in service".to_owned(),
+                Shown::Best => "the best equally".to_owned(),
+                Shown::AtMost(most) => most.to_string(),
+            };
+            let counts = counts.join(", ");
+            format!("Policy {}, an answer shows {shows}; members: {counts}.", pool.policy.name())
+        };
+        match is {
+            Is::Pool => format!("{name} is a pool. {}", terms()),
+            Is::Service => format!("{name} is a service of a pool. {}", terms()),
+            Is::All => format!("{name} is everybody of pool {of}"),
+            Is::ServiceOfAll => format!("{name} is everybody of {of}"),
+            Is::Instance => format!("{name} is how who browses finds {of} {}", terms()),
+            Is::Member(label) if self.members.is_empty() && self.not_shown == 0 => {
+                format!("{name} is below pool {of}, which has no member {label}.")
+            }
+            Is::Member(label) => format!("{name} is member {label} of pool {of}"),
+            Is::Below => format!(
+                "{name} is below pool {of} and none of its names: no policy has a say in what it answers."
+            ),
+        }
+    }
+
+    fn write_answer(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(ttl_s) = self.ttl_s else {
+            if self.is_elsewhere {
+                return writeln!(out, "Answer: the alias alone.");
+            }
+            return writeln!(out, "Answer: no {} record (NODATA).", self.rtype);
+        };
+        let is_short = matches!(self.rtype, Rtype::A | Rtype::AAAA);
+        if is_short {
+            let records: Vec<_> = self.records.iter().map(|record| record.data.as_str()).collect();
+            return paragraph(&format!("Answer, TTL {ttl_s} s: {}", records.join(" ")), out);
+        }
+        writeln!(out, "Answer, TTL {ttl_s} s:")?;
+        self.records.iter().try_for_each(|record| writeln!(out, "  {} {}", record.rtype, record.data))
+    }
+}
+
+/// Words in lines of at most so many columns, but for words that are longer.
+fn paragraph(text: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut column = 0;
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > COLUMNS {
+            writeln!(out)?;
+            column = 0;
+        }
+        if column > 0 {
+            write!(out, " ")?;
+            column += 1;
+        }
+        write!(out, "{word}")?;
+        column += len;
+    }
+    writeln!(out)
+}
