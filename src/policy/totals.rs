@@ -136,6 +136,11 @@ impl Drawn {
         has_room
     }
 
+    /// What those who are drawn weigh together.
+    pub(super) fn weight(&self) -> u64 {
+        self.0.iter().map(|share| share.weight).sum()
+    }
+
     /// An amount of what is left as an amount of the totals: moved up past every share before it.
     pub(super) fn passed_by(&self, mut amount: u64) -> u64 {
         for share in &self.0 {

@@ -4,16 +4,26 @@
 use super::totals::{Drawn, Totals};
 
 /// Draws ranks without replacement until `give` wants no more or none are left.
+pub(super) fn draw(
+    totals: &Totals,
+    rng: &mut fastrand::Rng,
+    drawn: &mut Drawn,
+    give: impl FnMut(usize) -> bool,
+) {
+    drawn.clear();
+    draw_others(totals, rng, drawn, give);
+}
+
+/// Goes on drawing, beside those who are drawn.
 ///
 /// Each draw is exact: an amount below the weight that is left, moved up past every share drawn before.
-pub(super) fn draw(
+pub(super) fn draw_others(
     totals: &Totals,
     rng: &mut fastrand::Rng,
     drawn: &mut Drawn,
     mut give: impl FnMut(usize) -> bool,
 ) {
-    drawn.clear();
-    let mut left = totals.all();
+    let mut left = totals.all().saturating_sub(drawn.weight());
     while left > 0 {
         let rank = totals.rank_at(drawn.passed_by(rng.u64(..left)));
         if !give(rank) {

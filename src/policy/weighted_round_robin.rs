@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::totals::{Drawn, Totals};
+use super::weighted_random::draw_others;
 
 /// Most turns that a round may have: their products with weights stay in 64 bits. Weights that come to more are taken in
 /// proportion.
@@ -64,29 +65,21 @@ fn halve(totals: &Totals, ranks: Range<usize>, parts: &mut [u32]) {
 /// twice in an answer, and whoever stands next to them in the round would be shown for them more often than its equals.
 pub(super) fn take_turns(
     (totals, parts): (&Totals, &Parts),
-    start: u64,
+    turn: u64,
     (rng, drawn): (&mut fastrand::Rng, &mut Drawn),
     mut give: impl FnMut(usize) -> bool,
 ) {
-    drawn.clear();
-    let (round, mut left) = (totals.all(), totals.all());
-    let mut turn = start;
-    while left > 0 {
-        let is_in_turn = totals.is_even() || left == round;
-        let rank = match is_in_turn {
-            true => parts.whose(turn % round),
-            false => totals.rank_at(drawn.passed_by(rng.u64(..left))),
-        };
-        if !give(rank) {
-            return;
-        }
-        let share = totals.share(rank);
-        if !drawn.insert(share) {
-            _ = drawn.undrawn_from(rank, totals.len()).filter(|other| *other != rank).all(give);
-            return;
-        }
-        left = left.saturating_sub(share.weight);
-        turn += 1;
+    let round = totals.all();
+    if totals.is_even() {
+        // A round has each once.
+        _ = (0..round).all(|later| give(parts.whose((turn + later) % round)));
+        return;
+    }
+    let first = parts.whose(turn % round.max(1));
+    if give(first) {
+        drawn.clear();
+        drawn.insert(totals.share(first));
+        draw_others(totals, rng, drawn, give);
     }
 }
 
