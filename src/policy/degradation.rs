@@ -44,7 +44,7 @@ struct Player {
 
 /// What is yet to be looked at in a pick of several. The capacity is taken once a worker.
 #[derive(Debug)]
-pub struct Open(BinaryHeap<Reverse<(u64, u32)>>);
+pub(super) struct Open(BinaryHeap<Reverse<(u64, u32)>>);
 
 impl Default for Open {
     fn default() -> Self {

@@ -27,13 +27,11 @@ use std::num::NonZeroU16;
 use crate::membership::LeaseTable;
 use candidate::in_steps;
 pub use candidate::{Candidate, Warmth};
-pub use degradation::Open;
-use degradation::Tournament;
+use degradation::{Open, Tournament};
 pub use line::InLine;
 pub use round_robin::{RotorId, Rotors};
 use tiers::Tiers;
-pub use totals::Drawn;
-use totals::Totals;
+use totals::{Drawn, Totals};
 use weighted_round_robin::{Parts, ROUND_MAX};
 
 /// How a pool's members are picked.
@@ -169,7 +167,6 @@ pub enum Offer {
 /// A list of members, ready to be picked from. Places are positions in the list that it was made from.
 #[derive(Debug)]
 pub struct Ranking {
-    policy: Policy,
     shown: Shown,
     rotor: RotorId,
     /// Places that take part; `None` when all of them do.
@@ -232,17 +229,7 @@ impl Ranking {
             places = Some(at.into());
         }
         let order = order.unwrap_or_else(|| Order::new(policy, shown, candidates, start));
-        Ranking { policy, shown, rotor, places, len: len as u32, order }
-    }
-
-    /// The policy that ranked it.
-    pub fn policy(&self) -> Policy {
-        self.policy
-    }
-
-    /// How many an answer shows.
-    pub fn shown(&self) -> Shown {
-        self.shown
+        Ranking { shown, rotor, places, len: len as u32, order }
     }
 
     /// Whether no place takes part in answers.

@@ -108,7 +108,7 @@ fn gcd(mut one: u64, mut other: u64) -> u64 {
 
 /// What a pick has drawn: shares of the totals, in order. The capacity is taken once a worker.
 #[derive(Debug)]
-pub struct Drawn(Vec<Share>);
+pub(super) struct Drawn(Vec<Share>);
 
 impl Default for Drawn {
     fn default() -> Self {
