@@ -23,8 +23,8 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
 use fastrand::Rng;
 use rollcall::membership::{
-    Attributes, FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseTable, Load, Member, PoolHandle, Registered,
-    Roll, Said,
+    Attributes, Crowd, FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseTable, Load, Member, NO_DRAIN,
+    PoolHandle, Registered, Roll, Said,
 };
 use rollcall::policy::{Candidate, Chooser, Offer, Policy, Ranking, RotorId, Shown, Warmth};
 use rustix::time::{ClockId, clock_gettime};
@@ -113,6 +113,7 @@ fn registered() -> Registered {
         services: Vec::new(),
         bindings: Vec::new(),
         attributes: Attributes::default(),
+        drain_ends_ms: NO_DRAIN,
     };
     Registered {
         member,
@@ -121,6 +122,7 @@ fn registered() -> Registered {
         signed: None,
         said: Said::Nothing,
         renews: true,
+        crowd: Crowd::default(),
         restored: false,
     }
 }

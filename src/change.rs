@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::membership::{self, Cause, MemberName, PoolHandle, Signed};
+use crate::membership::{self, Cause, DrainChange, MemberName, PoolHandle, Signed};
 use crate::wire::Name;
 use crate::zone::NameChange;
 
@@ -11,6 +11,8 @@ use crate::zone::NameChange;
 pub enum Change {
     /// Of a member of a pool.
     Member(membership::Change),
+    /// Of an operator's drain of a member.
+    Drain(DrainChange),
     /// Of the ordinary records of a name.
     Name(NameChange),
     /// Of a floor under which a key's changes of a name are replays.
@@ -37,6 +39,8 @@ pub struct NameFloor {
 pub enum Subject {
     /// A member of a pool.
     Member(PoolHandle, MemberName),
+    /// The drain of a member.
+    Drain(PoolHandle, MemberName),
     /// A name with ordinary records, lower-case wire form.
     Name(Arc<[u8]>),
     /// A key's floor of a name.
@@ -48,6 +52,7 @@ impl Change {
     pub fn subject(&self) -> Subject {
         match self {
             Change::Member(change) => Subject::Member(Arc::clone(&change.pool), change.name.clone()),
+            Change::Drain(change) => Subject::Drain(Arc::clone(&change.pool), change.name.clone()),
             Change::Name(change) => Subject::Name(Arc::clone(&change.name)),
             Change::Floor(floor) => Subject::Floor(floor.key.clone(), Arc::clone(&floor.name)),
         }
@@ -57,6 +62,7 @@ impl Change {
     pub fn cause(&self) -> Cause {
         match self {
             Change::Member(change) => change.cause,
+            Change::Drain(change) => change.cause,
             Change::Name(change) => change.cause,
             Change::Floor(NameFloor { floor: Some(_), .. }) => Cause::Renewed,
             Change::Floor(NameFloor { floor: None, .. }) => Cause::Released,
@@ -67,6 +73,7 @@ impl Change {
     pub fn zone_name(&self) -> &[u8] {
         match self {
             Change::Member(change) => &change.pool,
+            Change::Drain(change) => &change.pool,
             Change::Name(change) => &change.name,
             Change::Floor(floor) => &floor.name,
         }
@@ -76,6 +83,7 @@ impl Change {
     pub fn is_durable(&self) -> bool {
         match self {
             Change::Member(change) => change.is_durable(),
+            Change::Drain(_) => true,
             Change::Name(change) => change.is_durable(),
             Change::Floor(floor) => floor.is_durable,
         }
@@ -85,6 +93,7 @@ impl Change {
     pub fn is_visible(&self) -> bool {
         match self {
             Change::Member(change) => change.is_visible(),
+            Change::Drain(_) => true,
             Change::Name(change) => change.is_visible,
             Change::Floor(_) => false,
         }
@@ -92,13 +101,14 @@ impl Change {
 
     /// Whether it happened whatever becomes of the message that brought it to light: a lease or a record came to its end.
     pub fn is_fact(&self) -> bool {
-        matches!(self.cause(), Cause::Expired | Cause::Lapsed | Cause::Released)
+        self.cause().is_fact()
     }
 
     /// The change that takes this one back, for a store that may or may not have it.
     pub fn reversed(&self) -> Change {
         match self {
             Change::Member(change) => Change::Member(change.reversed()),
+            Change::Drain(change) => Change::Drain(change.reversed()),
             Change::Name(change) => Change::Name(change.reversed()),
             Change::Floor(floor) => {
                 Change::Floor(NameFloor { before: floor.floor, floor: floor.before, ..floor.clone() })

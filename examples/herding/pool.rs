@@ -14,7 +14,7 @@ use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::{
     Class, HEADER_LEN, Header, Name, Opcode, Question, Rcode, Rtype, read_record, skip_name,
 };
-use rollcall::zone::{Dynamics, PoolSettings, ZoneSettings, file};
+use rollcall::zone::{Dynamics, OnAllDown, PoolSettings, ZoneSettings, file};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -98,6 +98,7 @@ impl Pool {
             services: Shown::All,
             load_half_life_ms: terms.load_half_life_ms,
             warm_up_ms: 0,
+            on_all_down: OnAllDown::All,
             leases: LeaseRules { default_ms: terms.lease_ms, min_ms: 2_000, max_ms: 3_600_000 },
             debug_from: Arc::from([]),
         };
@@ -108,6 +109,7 @@ impl Pool {
             settings: ZoneSettings {
                 apex: zone.clone(),
                 negative_ttl_s: 2,
+                freeze_max_ms: 600_000,
                 create_pools: false,
                 defaults: settings.clone(),
                 pools: vec![(name(POOL)?, settings)],

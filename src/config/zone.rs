@@ -22,7 +22,7 @@ use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
 use crate::security::Grants;
 use crate::wire::{Name, label_text, name_text};
-use crate::zone::{PoolSettings, ZoneSettings};
+use crate::zone::{OnAllDown, PoolSettings, ZoneSettings};
 
 /// The keys of a zone's file that `rollcall.toml` does not have.
 pub(super) const KEYS_OF_ITS_OWN: [&str; 13] = [
@@ -158,6 +158,7 @@ impl Resolved {
             load_half_life_ms: in_use(PolicyOption::LoadHalfLife, self.load_half_life_ms),
             warm_up_ms: in_use(PolicyOption::WarmUp, self.warm_up_ms),
             leases: self.leases,
+            on_all_down: OnAllDown::All,
             debug_from: Arc::clone(&self.debug_from),
         }
     }
@@ -181,6 +182,7 @@ pub(super) fn read(
     let settings = ZoneSettings {
         apex: apex.clone(),
         negative_ttl_s: source.number("negative_ttl", &file.negative_ttl, 2, 0..=3600)?,
+        freeze_max_ms: 600_000,
         create_pools: file.create_pools,
         defaults: defaults.settings(),
         pools: pools(source, &file.pool, apex, &defaults, served)?,

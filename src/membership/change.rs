@@ -20,6 +20,14 @@ pub enum Cause {
     Deregistered,
     /// Its lease ran out.
     Expired,
+    /// It gets no more clients: it said so itself, or an operator did.
+    Draining,
+    /// That was taken back.
+    Undrained,
+    /// An operator's drain came to its end by itself.
+    DrainOver,
+    /// Its own drain came to its end, and it left.
+    Drained,
     /// It came back from the store after a restart, with a grace.
     Restored,
     /// Nobody's name any more: it was kept for a member that was gone, or its floor was, and that is over.
@@ -27,6 +35,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it comes of time alone: then it stands, whatever becomes of the message that brought it to light.
+    pub fn is_fact(self) -> bool {
+        matches!(self, Cause::Expired | Cause::Lapsed | Cause::Released | Cause::DrainOver | Cause::Drained)
+    }
+
     /// As the log and the counters spell it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,6 +49,10 @@ impl Cause {
             Cause::Lapsed => "lapsed",
             Cause::Deregistered => "deregistered",
             Cause::Expired => "expired",
+            Cause::Draining => "draining",
+            Cause::Undrained => "undrained",
+            Cause::DrainOver => "drain_over",
+            Cause::Drained => "drained",
             Cause::Restored => "restored",
             Cause::Released => "released",
         }
@@ -116,7 +133,7 @@ impl Change {
 
     /// Whether it happened whatever becomes of the message that brought it to light: something came to its end.
     pub fn is_fact(&self) -> bool {
-        matches!(self.cause, Cause::Expired | Cause::Lapsed | Cause::Released)
+        self.cause.is_fact()
     }
 
     /// The change that takes this one back, for a store that may or may not have it.

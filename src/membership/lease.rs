@@ -1,11 +1,12 @@
 //! Leases in slots that never move: what heartbeats write and answers read, without a lock.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Signed;
 
-/// Slots in a chunk. A chunk is 224 KB and is made when its first slot is needed.
+/// Slots in a chunk. A chunk is 256 KB, a cache line a slot, and is made when its first slot is needed.
 const CHUNK_SLOTS: usize = 4096;
 /// Chunks that a table may have.
 const CHUNKS_MAX: usize = 4096;
@@ -27,6 +28,14 @@ pub const FOREVER_MS: u64 = DEADLINE_MAX;
 /// When a lease of `lease_ms` ends that begins at `now_ms`, monotonic milliseconds.
 pub fn lease_end_ms(now_ms: u64, lease_ms: u32) -> u64 {
     if lease_ms == LEASE_FOREVER_MS { FOREVER_MS } else { now_ms.saturating_add(u64::from(lease_ms)) }
+}
+
+/// How long a lease is that begins at `now_ms` and ends at `ends_ms`, milliseconds; the inverse of [`lease_end_ms`].
+pub(super) fn lease_length_ms(now_ms: u64, ends_ms: u64) -> u32 {
+    if ends_ms >= FOREVER_MS {
+        return LEASE_FOREVER_MS;
+    }
+    u32::try_from(ends_ms.saturating_sub(now_ms)).unwrap_or(LEASE_FOREVER_MS - 1).min(LEASE_FOREVER_MS - 1)
 }
 
 /// How long leases of a pool may be, milliseconds.
@@ -57,11 +66,28 @@ pub struct LeaseRef {
     pub generation: u32,
 }
 
+/// How a lease begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begins {
+    /// When it ends, monotonic milliseconds.
+    pub ends_ms: u64,
+    /// How long it is, milliseconds: after a restart, what its member has of its grace.
+    pub lease_ms: u32,
+    /// Whose holds it is subject to.
+    pub crowd: Crowd,
+    /// The floor that it begins with.
+    pub floor: Option<Signed>,
+    /// When its member joined, monotonic milliseconds; 0 if nobody knows.
+    pub joined_ms: u64,
+}
+
 /// What heartbeats of a member write, and what picks of it do.
 #[derive(Default)]
 pub(super) struct Slot {
     /// Deadline (42 bits, monotonic ms), generation (21 bits), live (1 bit).
     word: AtomicU64,
+    /// How long the lease is that runs (32 bits, ms), and whose holds it is subject to (32 bits).
+    terms: AtomicU64,
     /// The newest signed message accepted in this lease: time (48 bits), fudge (16 bits); 0 for none.
     floor: AtomicU64,
     /// The first bits of that message's MAC, and whether its second is sealed.
@@ -78,15 +104,41 @@ pub(super) struct Slot {
     pub(super) picks: AtomicU64,
 }
 
+/// Whose leases are held together when members fall silent in a mass: those of a zone. 0 is nobody's, and never held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Crowd(pub u32);
+
+impl Crowd {
+    /// How many there may be; further zones' leases are never held.
+    pub const MAX: u32 = 4096;
+}
+
 /// All leases of a server. Shared: answers read it, the registrar writes it.
 pub struct LeaseTable {
     chunks: Box<[OnceLock<Box<[Slot]>>]>,
+    /// By crowd, until when leases that are over are held, monotonic milliseconds.
+    held: Box<[AtomicU64]>,
 }
 
 impl Default for LeaseTable {
     fn default() -> Self {
-        LeaseTable { chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect() }
+        LeaseTable {
+            chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
+            held: (0..Crowd::MAX).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
+}
+
+fn pack_terms(lease_ms: u32, crowd: Crowd) -> u64 {
+    (u64::from(lease_ms) << 32) | u64::from(crowd.0)
+}
+
+fn lease_ms_of(terms: u64) -> u32 {
+    (terms >> 32) as u32
+}
+
+fn crowd_of(terms: u64) -> Crowd {
+    Crowd(terms as u32)
 }
 
 fn pack(ends_ms: u64, generation: u32) -> u64 {
@@ -151,21 +203,67 @@ impl LeaseTable {
         }
     }
 
-    /// When this lease ends, monotonic milliseconds; `None` once it has expired or been freed. That it ends later than now
-    /// is the caller's check.
+    /// When this lease ends, monotonic milliseconds, a hold of its crowd included; `None` once it has expired or been freed.
+    /// That it ends later than now is the caller's check.
     pub fn ends_ms(&self, lease: LeaseRef) -> Option<u64> {
+        let slot = self.running(lease)?;
+        let ends_ms = ends_ms_of(slot.word.load(Ordering::Acquire));
+        Some(ends_ms.max(self.held_until_ms(crowd_of(slot.terms.load(Ordering::Relaxed)))))
+    }
+
+    /// When this lease ends as it was granted, whatever is held; `None` once it has expired or been freed.
+    pub fn deadline_ms(&self, lease: LeaseRef) -> Option<u64> {
         self.live(lease).map(|(_, word)| ends_ms_of(word))
     }
 
-    /// Starts a lease in a slot that nobody holds, with the floor that it begins with, for a member that joined at `joined_ms`.
-    /// The registrar alone calls it. `None` past [`SLOTS_MAX`].
-    pub(super) fn start(
-        &self,
-        slot: u32,
-        ends_ms: u64,
-        floor: Option<Signed>,
-        joined_ms: u64,
-    ) -> Option<LeaseRef> {
+    /// Whose holds a lease is subject to.
+    pub fn crowd(&self, lease: LeaseRef) -> Crowd {
+        self.slot(lease.slot).map_or_else(Crowd::default, |slot| crowd_of(slot.terms.load(Ordering::Relaxed)))
+    }
+
+    /// Until when a crowd's leases are held that are over, monotonic milliseconds; in the past if they are not.
+    pub fn held_until_ms(&self, crowd: Crowd) -> u64 {
+        self.held.get(crowd.0 as usize).map_or(0, |held| held.load(Ordering::Acquire))
+    }
+
+    /// Holds a crowd's leases until a moment, or, with one in the past, lets go of them. The registrar alone calls it.
+    pub(super) fn hold(&self, crowd: Crowd, until_ms: u64) {
+        if let Some(held) = self.held.get(crowd.0 as usize).filter(|_| crowd != Crowd::default()) {
+            held.store(until_ms, Ordering::Release);
+        }
+    }
+
+    /// Moves a lease to another crowd. The registrar alone calls it.
+    pub(super) fn regroup(&self, lease: LeaseRef, crowd: Crowd) {
+        if let Some(slot) = self.running(lease) {
+            let lease_ms = lease_ms_of(slot.terms.load(Ordering::Relaxed));
+            slot.terms.store(pack_terms(lease_ms, crowd), Ordering::Relaxed);
+        }
+    }
+
+    /// Shows the leases that run among some slots: whose each is, when it ends as granted, monotonic milliseconds, and its
+    /// length, milliseconds.
+    pub(super) fn scan(&self, slots: Range<usize>, mut see: impl FnMut(Crowd, u64, u32)) {
+        let (mut at, end) = (slots.start, slots.end.min(SLOTS_MAX));
+        while at < end {
+            let (chunk, within) = (at / CHUNK_SLOTS, at % CHUNK_SLOTS);
+            let until = end.min((chunk + 1) * CHUNK_SLOTS);
+            if let Some(chunk) = self.chunks.get(chunk).and_then(OnceLock::get) {
+                for slot in chunk.iter().skip(within).take(until - at) {
+                    let word = slot.word.load(Ordering::Relaxed);
+                    if word & LIVE != 0 {
+                        let terms = slot.terms.load(Ordering::Relaxed);
+                        see(crowd_of(terms), ends_ms_of(word), lease_ms_of(terms));
+                    }
+                }
+            }
+            at = until;
+        }
+    }
+
+    /// Starts a lease in a slot that nobody holds. The registrar alone calls it. `None` past [`SLOTS_MAX`].
+    pub(super) fn start(&self, slot: u32, begins: &Begins) -> Option<LeaseRef> {
+        let Begins { ends_ms, lease_ms, crowd, floor, joined_ms } = *begins;
         let chunk = self.chunks.get(slot as usize / CHUNK_SLOTS)?;
         let chunk = chunk.get_or_init(|| (0..CHUNK_SLOTS).map(|_| Slot::default()).collect());
         let place = chunk.get(slot as usize % CHUNK_SLOTS)?;
@@ -176,6 +274,7 @@ impl LeaseTable {
         place.mac.store(mac, Ordering::Relaxed);
         place.said_ms.store(0, Ordering::Relaxed);
         place.joined_ms.store(joined_ms, Ordering::Relaxed);
+        place.terms.store(pack_terms(lease_ms, crowd), Ordering::Relaxed);
         place.picks.store(0, Ordering::Relaxed);
         place.word.store(pack(ends_ms, generation), Ordering::Release);
         Some(LeaseRef { slot, generation })
@@ -206,17 +305,26 @@ impl LeaseTable {
     /// Moves a live lease's end from `from_ms`, earlier or later. An end that is not `from_ms` any more was renewed in
     /// between, by a heartbeat that may be acknowledged: then only a later end is taken. The registrar alone calls it, and
     /// publishes the pool's view with it.
-    pub(super) fn set(&self, lease: LeaseRef, from_ms: u64, ends_ms: u64) {
+    pub(super) fn set(&self, lease: LeaseRef, from_ms: u64, ends_ms: u64, lease_ms: u32) {
         let moved = |word| {
             let held_ms = ends_ms_of(word);
             let moves = held_ms < ends_ms || (held_ms == from_ms && held_ms != ends_ms);
             moves.then(|| pack(ends_ms, lease.generation))
         };
         _ = self.swap(lease, moved);
+        if let Some(slot) = self.running(lease).filter(|_| ends_ms != from_ms) {
+            let crowd = crowd_of(slot.terms.load(Ordering::Relaxed));
+            slot.terms.store(pack_terms(lease_ms, crowd), Ordering::Relaxed);
+        }
     }
 
-    /// Ends a lease that is due at `now_ms`. `Err` with the new end if a renewal came first; `Ok(false)` if it was dead.
+    /// Ends a lease that is due at `now_ms` and not held. `Err` with the end that it has if a renewal came first or it is held;
+    /// `Ok(false)` if it was dead.
     pub(super) fn expire(&self, lease: LeaseRef, now_ms: u64) -> Result<bool, u64> {
+        let held_ms = self.held_until_ms(self.crowd(lease));
+        if held_ms > now_ms && self.live(lease).is_some() {
+            return Err(held_ms);
+        }
         match self.swap(lease, |word| (ends_ms_of(word) <= now_ms).then_some(word & !LIVE)) {
             Some(word) if word & LIVE != 0 => Err(ends_ms_of(word)),
             Some(_) => Ok(true),
@@ -236,10 +344,14 @@ impl LeaseTable {
 mod tests {
     use super::*;
 
+    fn begins(ends_ms: u64, floor: Option<Signed>) -> Begins {
+        Begins { ends_ms, lease_ms: 1_000, crowd: Crowd(1), floor, joined_ms: 0 }
+    }
+
     #[test]
     fn renewal_and_expiry_cannot_both_win() {
         let table = LeaseTable::default();
-        let lease = table.start(5, 1_000, None, 0).unwrap();
+        let lease = table.start(5, &begins(1_000, None)).unwrap();
         assert_eq!(table.ends_ms(lease), Some(1_000));
         assert!(table.renew(lease, 2_000));
         assert_eq!(table.expire(lease, 1_500), Err(2_000), "renewed in time");
@@ -252,9 +364,9 @@ mod tests {
     #[test]
     fn a_slot_used_again_does_not_revive_old_claims() {
         let table = LeaseTable::default();
-        let first = table.start(0, 1_000, None, 0).unwrap();
+        let first = table.start(0, &begins(1_000, None)).unwrap();
         table.end(first);
-        let second = table.start(0, 5_000, None, 0).unwrap();
+        let second = table.start(0, &begins(5_000, None)).unwrap();
         assert_eq!(table.ends_ms(first), None);
         assert!(!table.renew(first, 9_000));
         table.end(first);
@@ -264,21 +376,21 @@ mod tests {
     #[test]
     fn renewal_only_extends_and_set_shortens_what_it_knows() {
         let table = LeaseTable::default();
-        let lease = table.start(4_097, 5_000, None, 0).unwrap();
+        let lease = table.start(4_097, &begins(5_000, None)).unwrap();
         assert!(table.renew(lease, 3_000));
         assert_eq!(table.ends_ms(lease), Some(5_000));
-        table.set(lease, 4_000, 3_000);
+        table.set(lease, 4_000, 3_000, 1_000);
         assert_eq!(table.ends_ms(lease), Some(5_000), "somebody else renewed it");
-        table.set(lease, 5_000, 3_000);
+        table.set(lease, 5_000, 3_000, 1_000);
         assert_eq!(table.ends_ms(lease), Some(3_000));
-        assert_eq!(table.start(SLOTS_MAX as u32, 1, None, 0), None);
+        assert_eq!(table.start(SLOTS_MAX as u32, &begins(1, None)), None);
     }
 
     #[test]
     fn racing_renewals_and_expiries_leave_one_winner() {
         let table = LeaseTable::default();
         for round in 0..200 {
-            let lease = table.start(1, 1_000, None, 0).unwrap();
+            let lease = table.start(1, &begins(1_000, None)).unwrap();
             let (renewed, expired) = std::thread::scope(|scope| {
                 let renewer = scope.spawn(|| table.renew(lease, 2_000));
                 let expirer = scope.spawn(|| table.expire(lease, 1_000));
@@ -293,13 +405,13 @@ mod tests {
     fn a_floor_only_rises_and_is_not_the_next_holders() {
         let table = LeaseTable::default();
         let signed = |at_s| Signed::new(at_s, 300, 0);
-        let lease = table.start(3, 1_000, Some(signed(50)), 0).unwrap();
+        let lease = table.start(3, &begins(1_000, Some(signed(50)))).unwrap();
         table.raise(lease, signed(70));
         table.raise(lease, signed(60));
         assert_eq!(table.floor(lease), Some(signed(70)));
         assert_eq!(table.expire(lease, 1_000), Ok(true));
         assert_eq!(table.floor(lease), Some(signed(70)), "its end is being dealt with");
-        let next = table.start(3, 2_000, None, 0).unwrap();
+        let next = table.start(3, &begins(2_000, None)).unwrap();
         table.raise(lease, signed(80));
         assert_eq!((table.floor(lease), table.floor(next)), (None, None));
     }
@@ -307,7 +419,7 @@ mod tests {
     #[test]
     fn racing_messages_leave_the_newest_as_floor() {
         let table = LeaseTable::default();
-        let lease = table.start(1, 1_000, None, 0).unwrap();
+        let lease = table.start(1, &begins(1_000, None)).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..2 {
                 let table = &table;
@@ -322,14 +434,36 @@ mod tests {
     #[test]
     fn a_lease_for_ever_is_one_that_the_table_holds() {
         let table = LeaseTable::default();
-        let lease = table.start(0, lease_end_ms(7, LEASE_FOREVER_MS), None, 0).unwrap();
+        let lease = table.start(0, &begins(lease_end_ms(7, LEASE_FOREVER_MS), None)).unwrap();
         assert_eq!(table.ends_ms(lease), Some(FOREVER_MS));
         assert_eq!(table.expire(lease, FOREVER_MS - 1), Err(FOREVER_MS));
-        table.set(lease, FOREVER_MS, 5_000);
+        table.set(lease, FOREVER_MS, 5_000, 1_000);
         assert_eq!(table.ends_ms(lease), Some(5_000), "a permanent member that takes a lease has one");
         assert!(table.renew(lease, lease_end_ms(9, LEASE_FOREVER_MS)));
         assert_eq!(table.ends_ms(lease), Some(FOREVER_MS));
         assert_eq!(lease_end_ms(7, LEASE_FOREVER_MS - 1), 7 + u64::from(u32::MAX - 1));
+    }
+
+    #[test]
+    fn a_held_lease_goes_on_and_its_deadline_does_not_move() {
+        let table = LeaseTable::default();
+        let lease = table.start(0, &begins(1_000, None)).unwrap();
+        let other = table.start(1, &Begins { crowd: Crowd(2), ..begins(1_000, None) }).unwrap();
+        let nobodys = table.start(2, &Begins { crowd: Crowd(0), ..begins(1_000, None) }).unwrap();
+        table.hold(Crowd(1), 5_000);
+        table.hold(Crowd(0), 5_000);
+        assert_eq!((table.ends_ms(lease), table.deadline_ms(lease)), (Some(5_000), Some(1_000)));
+        assert_eq!((table.ends_ms(other), table.ends_ms(nobodys)), (Some(1_000), Some(1_000)));
+        assert_eq!((table.expire(lease, 1_500), table.expire(other, 1_500)), (Err(5_000), Ok(true)));
+        table.set(lease, 1_000, 900, 900);
+        assert_eq!(table.deadline_ms(lease), Some(900), "what was granted can still be shortened");
+        let mut seen = Vec::new();
+        table.scan(0..usize::MAX, |crowd, ends_ms, lease_ms| seen.push((crowd.0, ends_ms, lease_ms)));
+        assert_eq!(seen, [(1, 900, 900), (0, 1_000, 1_000)], "those that run");
+        table.regroup(lease, Crowd(2));
+        assert_eq!(table.expire(lease, 1_500), Ok(true), "another crowd is not held");
+        table.hold(Crowd(Crowd::MAX), 5_000);
+        assert_eq!(table.held_until_ms(Crowd(Crowd::MAX)), 0);
     }
 
     #[test]

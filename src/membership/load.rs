@@ -125,6 +125,12 @@ fn unpack(word: u64) -> KnownLoad {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::membership::Crowd;
+    use crate::membership::lease::Begins;
+
+    fn begins(joined_ms: u64) -> Begins {
+        Begins { ends_ms: 60_000, lease_ms: 60_000, crowd: Crowd::default(), floor: None, joined_ms }
+    }
 
     #[test]
     fn a_share_survives_its_number() {
@@ -148,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_said_holds_until_something_else_is() {
         let table = LeaseTable::default();
-        let lease = table.start(9, 60_000, None, 5).unwrap();
+        let lease = table.start(9, &begins(5)).unwrap();
         assert_eq!((table.load(lease), table.joined_ms(lease)), (None, 5));
         table.say(lease, Said::Load(Load::of(0.4)), 1_000, 10_000);
         table.say(lease, Said::Nothing, 6_000, 10_000);
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn who_says_the_same_again_stands_as_before() {
         let table = LeaseTable::default();
-        let lease = table.start(9, 60_000, None, 5).unwrap();
+        let lease = table.start(9, &begins(5)).unwrap();
         let load = |share| Said::Load(Load::of(share));
         for (said, is_other) in [
             (Said::Unsaid, false),
@@ -183,14 +189,14 @@ mod tests {
     #[test]
     fn picks_are_counted_until_the_member_registers_and_are_not_the_next_holders() {
         let table = LeaseTable::default();
-        let lease = table.start(1, 60_000, None, 5).unwrap();
+        let lease = table.start(1, &begins(5)).unwrap();
         assert_eq!((table.count_pick(lease), table.count_pick(lease), table.picks(lease)), (1, 2, 2));
         table.forget_picks(lease);
         assert_eq!(table.picks(lease), 0);
         table.count_pick(lease);
         table.say(lease, Said::Load(Load::FULL), 7, 0);
         table.end(lease);
-        let next = table.start(1, 60_000, None, 9).unwrap();
+        let next = table.start(1, &begins(9)).unwrap();
         assert_eq!((table.picks(next), table.load(next), table.joined_ms(next)), (0, None, 9));
         assert_eq!((table.count_pick(lease), table.picks(next)), (0, 0));
     }

@@ -21,6 +21,9 @@ pub const ELSEWHERE: u8 = 0;
 /// The `lapses_ms` of a record that lives as long as its member's lease.
 pub const FOLLOWS_LEASE: u64 = u64::MAX;
 
+/// The `drain_ends_ms` of a member that does not drain.
+pub const NO_DRAIN: u64 = u64::MAX;
+
 /// A member. Immutable once published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -43,6 +46,10 @@ pub struct Member {
     pub bindings: Vec<Binding>,
     /// What it says of itself.
     pub attributes: Attributes,
+    /// When its own drain ends, and it leaves, monotonic milliseconds; [`NO_DRAIN`] if it does not drain. Stored by the wall
+    /// clock, beside the member.
+    #[serde(skip, default = "no_drain")]
+    pub drain_ends_ms: u64,
 }
 
 /// An address of a member.
@@ -82,6 +89,10 @@ pub struct Binding {
     /// As [`Address::lapses_ms`].
     #[serde(skip, default = "follows_lease")]
     pub lapses_ms: u64,
+}
+
+fn no_drain() -> u64 {
+    NO_DRAIN
 }
 
 fn follows_lease() -> u64 {
@@ -167,7 +178,12 @@ impl Member {
 
     /// The first moment at which nothing is left that it lives by, given its lease: then the member itself is gone.
     pub fn ends_ms(&self, lease_ends_ms: u64) -> u64 {
-        self.lapses_ms().min(lease_ends_ms)
+        self.lapses_ms().min(lease_ends_ms).min(self.drain_ends_ms)
+    }
+
+    /// Whether it has said that it wants no more clients.
+    pub fn drains(&self) -> bool {
+        self.drain_ends_ms != NO_DRAIN
     }
 
     /// The first moment at which anything of it ends.
@@ -175,7 +191,7 @@ impl Member {
         let addresses = self.addresses.iter().map(|address| address.lapses_ms);
         let services = self.services.iter().map(|service| service.lapses_ms);
         let bindings = self.bindings.iter().map(|binding| binding.lapses_ms);
-        addresses.chain(services).chain(bindings).fold(lease_ends_ms, u64::min)
+        addresses.chain(services).chain(bindings).fold(lease_ends_ms.min(self.drain_ends_ms), u64::min)
     }
 
     /// The member without what has lapsed at `now_ms`.

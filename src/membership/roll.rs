@@ -4,6 +4,7 @@
 //! the [`LeaseTable`] it shares with them.
 
 mod absent;
+mod together;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,9 +12,13 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::absence::{Absences, higher};
+use super::drain::Drains;
+use super::lease::{Begins, lease_length_ms};
+use super::silence::Silence;
 use super::wheel::{Timer, Wheel};
 use super::{
-    Cause, Change, FOREVER_MS, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX, Said, Signed,
+    Cause, Change, Crowd, FOREVER_MS, LeaseRef, LeaseTable, Member, MemberName, PoolHandle, SLOTS_MAX, Said,
+    Signed,
 };
 
 /// Timers left over that the wheel may hold beside those of members.
@@ -46,6 +51,8 @@ pub struct Registered {
     /// Whether the message registers anything: one that deletes alone renews nothing, and what was asked of the member still
     /// counts.
     pub renews: bool,
+    /// With whom it is held when they fall silent together. One that is here already stays with those it is with.
+    pub crowd: Crowd,
     /// Whether the store gave it back after a restart. Its floor is then what the store has.
     pub restored: bool,
 }
@@ -100,6 +107,8 @@ pub struct Roll {
     /// Names that are kept for who is not there, and floors of who is gone: as many as members may be. Past that, the next
     /// [`Roll::expire`] lets go of those that end first.
     absences: Absences,
+    silence: Silence,
+    drains: Drains,
 }
 
 impl Roll {
@@ -115,6 +124,8 @@ impl Roll {
             members: 0,
             members_max,
             absences: Absences::new(members_max),
+            silence: Silence::default(),
+            drains: Drains::default(),
         }
     }
 
@@ -170,12 +181,17 @@ impl Roll {
         };
         let Registered { member, ends_ms, name_ends_ms, signed, said, renews, .. } = registered;
         let before = Arc::clone(&entry.member);
-        let cause = if before.registers_otherwise(&member) { Cause::Changed } else { Cause::Renewed };
+        let cause = match (before.drains(), member.drains()) {
+            (false, true) => Cause::Draining,
+            (true, false) => Cause::Undrained,
+            _ if before.registers_otherwise(&member) => Cause::Changed,
+            _ => Cause::Renewed,
+        };
         if *before != member {
             entry.member = Arc::new(member);
         }
         let after = Arc::clone(&entry.member);
-        let held_ms = entry.ends_ms(&self.leases);
+        let held_ms = self.leases.deadline_ms(entry.lease).unwrap_or(0);
         let floor = self.leases.floor(entry.lease);
         Self::set_timer(&mut self.wheel, entry, after.first_end_ms(ends_ms));
         Ok(Change {
@@ -198,7 +214,7 @@ impl Roll {
         now_ms: u64,
     ) -> Result<Change, RollError> {
         self.room_for(1)?;
-        let Registered { member, ends_ms, name_ends_ms, signed, said, restored, .. } = registered;
+        let Registered { member, ends_ms, name_ends_ms, signed, said, restored, crowd, .. } = registered;
         let left = self.absences.get(pool, name).and_then(|absence| absence.floor(now_ms));
         let floor = higher(left, signed);
         // A freed slot rests until 1,024 others are free too, unless there is no other.
@@ -211,7 +227,9 @@ impl Roll {
         let full = RollError::Full { members_max: self.members_max };
         // One that was restored was here before this server was: it is no newcomer.
         let joined_ms = if restored { 0 } else { now_ms };
-        let lease = self.leases.start(slot, ends_ms, floor, joined_ms).ok_or(full)?;
+        let lease_ms = lease_length_ms(now_ms, ends_ms);
+        let begins = Begins { ends_ms, lease_ms, crowd, floor, joined_ms };
+        let lease = self.leases.start(slot, &begins).ok_or(full)?;
         // Nobody reads it before it is published, and a first word is not smoothed.
         self.leases.say(lease, said, now_ms, 0);
         let holder = Some((Arc::clone(pool), name.into()));
@@ -319,7 +337,7 @@ impl Roll {
         if let Some(floor) = change.floor.1 {
             self.leases.raise(lease, floor);
         }
-        self.leases.set(lease, before_ms, after_ms);
+        self.leases.set(lease, before_ms, after_ms, lease_length_ms(now_ms, after_ms));
         let entry = self.pools.get_mut(&change.pool).and_then(|members| members.get_mut(&change.name));
         if let Some(entry) = entry.filter(|entry| entry.lease == lease) {
             entry.name_ends_ms = change.name_ends_ms;
@@ -367,7 +385,9 @@ impl Roll {
             }
             if entry.member.ends_ms(ends_ms) <= now_ms {
                 let leaving = entry.lapsing();
-                return self.depart(pool, name, Cause::Expired, leaving, now_ms);
+                let is_drained = entry.member.drain_ends_ms <= now_ms;
+                let cause = if is_drained { Cause::Drained } else { Cause::Expired };
+                return self.depart(pool, name, cause, leaving, now_ms);
             }
             let rest = Arc::new(entry.member.without_lapsed(now_ms));
             let before = std::mem::replace(&mut entry.member, Arc::clone(&rest));

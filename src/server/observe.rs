@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::limiter::{Limiter, SourceLimiter};
 use crate::change::Change;
-use crate::membership::{Cause, Change as MemberChange};
+use crate::membership::{Cause, Change as MemberChange, DrainChange};
 use crate::query::Answered;
 use crate::update::{Handled, RefusalKind, Reloaded, member_text};
 use crate::wire::name_text;
@@ -163,13 +163,17 @@ pub struct Counters {
     pub reload_errors: AtomicU64,
 }
 
-const CAUSES: [Cause; 8] = [
+const CAUSES: [Cause; 12] = [
     Cause::Joined,
     Cause::Renewed,
     Cause::Changed,
     Cause::Lapsed,
     Cause::Deregistered,
     Cause::Expired,
+    Cause::Draining,
+    Cause::Undrained,
+    Cause::DrainOver,
+    Cause::Drained,
     Cause::Restored,
     Cause::Released,
 ];
@@ -298,7 +302,7 @@ impl Observer {
     /// at info.
     pub fn change(&self, change: &Change) {
         let counters = match change {
-            Change::Member(_) => &self.counters.changes,
+            Change::Member(_) | Change::Drain(_) => &self.counters.changes,
             Change::Name(_) => &self.counters.name_changes,
             // Nobody sees it.
             Change::Floor(_) => return,
@@ -312,6 +316,7 @@ impl Observer {
         let is_quiet = matches!(cause, Cause::Renewed | Cause::Released);
         match change {
             Change::Member(change) => Self::log_member(change, is_quiet),
+            Change::Drain(change) => Self::log_drain(change),
             Change::Name(change) => Self::log_name(change, is_quiet),
             Change::Floor(_) => {}
         }
@@ -329,6 +334,13 @@ impl Observer {
         } else {
             info!(pool = name_text(pool), member = member_text(member), owner, "{cause}");
         }
+    }
+
+    fn log_drain(change: &DrainChange) {
+        let Some(drain) = change.after.as_ref().or(change.before.as_ref()) else { return };
+        let (pool, member, cause) =
+            (name_text(&change.pool), member_text(&change.name), change.cause.as_str());
+        info!(pool, member, by = &*drain.by, why = &*drain.why, "{cause} by an operator");
     }
 
     fn log_name(change: &NameChange, is_quiet: bool) {

@@ -17,7 +17,7 @@ use crate::security::{Cookies, Grant, Grants, Holder, Keyring};
 use crate::store::Moment;
 use crate::update::{Limits, Registrar, Setup, ZoneInput};
 use crate::wire::{Name, Rcode};
-use crate::zone::{PoolSettings, ZoneSettings, file};
+use crate::zone::{OnAllDown, PoolSettings, ZoneSettings, file};
 
 const QUESTION: &[u8] =
     b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04none\x04test\x00\x00\x01\x00\x01";
@@ -32,6 +32,7 @@ pub fn registrar() -> Registrar {
         services: Shown::All,
         load_half_life_ms: 0,
         warm_up_ms: 0,
+        on_all_down: OnAllDown::All,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
         debug_from: [].into(),
     };
@@ -40,6 +41,7 @@ pub fn registrar() -> Registrar {
         settings: ZoneSettings {
             apex,
             negative_ttl_s: 2,
+            freeze_max_ms: 600_000,
             create_pools: true,
             defaults: pools,
             pools: Vec::new(),

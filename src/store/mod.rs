@@ -36,8 +36,8 @@ use redb::Database;
 
 use crate::change::{Change, NameFloor};
 use crate::membership::{
-    Absence, Change as MemberChange, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Said, Signed,
-    lease_end_ms,
+    Absence, Change as MemberChange, Crowd, FOREVER_MS, Member, MemberName, PoolHandle, Registered, Said,
+    Signed, lease_end_ms,
 };
 use crate::zone::{Dynamic, Dynamics, NameChange};
 
@@ -241,6 +241,7 @@ impl Returning {
             signed: self.floor,
             said: Said::Nothing,
             renews: true,
+            crowd: Crowd::default(),
             restored: true,
         };
         (self.pool, self.name, registered)
@@ -383,6 +384,7 @@ fn write<'a>(
                         None => names.remove(name.as_ref())?,
                     };
                 }
+                Change::Drain(_) => {}
                 Change::Floor(NameFloor { key, name, floor, .. }) => {
                     let place = (key.as_slice(), name.as_ref());
                     match floor {

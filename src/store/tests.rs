@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::membership::{Address, Attributes, Binding, Cause, FOLLOWS_LEASE, Service};
+use crate::membership::{Address, Attributes, Binding, Cause, FOLLOWS_LEASE, NO_DRAIN, Service};
 
 pub(super) const CACHE_BYTES: usize = 1 << 20;
 pub(super) const LEASE_MS: u32 = 30_000;
@@ -47,6 +47,7 @@ pub(super) fn member(heard_run: u32) -> Member {
         services: vec![Service { service, port: 8080, priority: 0, weight: 10, lapses_ms: FOLLOWS_LEASE }],
         bindings: vec![Binding { rtype: 65, rdata: [0, 1, 0].into(), lapses_ms: FOLLOWS_LEASE }],
         attributes,
+        drain_ends_ms: NO_DRAIN,
     }
 }
 

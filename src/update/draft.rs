@@ -9,8 +9,8 @@ use super::attributes::{self, BadAttribute};
 use super::names::{member_of, member_text, target_of};
 use super::svcb;
 use crate::membership::{
-    Address, Attributes, Binding, FOLLOWS_LEASE, Load, Member, MemberName, PoolHandle, Roll, Said, Service,
-    lease_end_ms,
+    Address, Attributes, Binding, FOLLOWS_LEASE, Load, Member, MemberName, NO_DRAIN, PoolHandle, Roll, Said,
+    Service, lease_end_ms,
 };
 use crate::wire::{Rtype, lower, name_text, same_rdata};
 
@@ -100,6 +100,7 @@ impl Draft {
                 services: Vec::new(),
                 bindings: Vec::new(),
                 attributes: Attributes::default(),
+                drain_ends_ms: NO_DRAIN,
             },
         };
         Draft {

@@ -47,6 +47,9 @@ impl Pending {
                     name = parent(name);
                 }
             }
+            Change::Drain(change) => {
+                self.members.entry(Arc::clone(&change.pool)).or_default().insert(change.name.clone());
+            }
             Change::Floor(_) => {}
         }
     }

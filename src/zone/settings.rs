@@ -18,11 +18,32 @@ pub struct ZoneSettings {
     pub negative_ttl_s: u32,
     /// Whether the first address or SRV below an undeclared name makes it a pool.
     pub create_pools: bool,
+    /// The longest that expiry is held back when members fall silent in a mass, milliseconds; 0 holds nothing back.
+    pub freeze_max_ms: u32,
     /// For pools made that way, and for what a declared pool leaves out.
     pub defaults: PoolSettings,
     /// The declared pools, by absolute name, each once.
     pub pools: Vec<(Name, PoolSettings)>,
 }
+
+/// What is answered for a pool, or for one of its services, when no member is left that is fit to serve.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OnAllDown {
+    /// Every member whose lease runs and that does not drain, also those that weigh nothing.
+    #[default]
+    All,
+    /// Who was good last, for [`LAST_GOOD_MS`] at most.
+    LastGood,
+    /// What another pool of the zone answers; its name, lower-case wire form.
+    Fallback(Arc<[u8]>),
+    /// Nothing.
+    NoData,
+    /// SERVFAIL, so that a resolver asks another server or serves what it remembers (RFC 8767).
+    ServFail,
+}
+
+/// For how long [`OnAllDown::LastGood`] answers after the last member that was good, milliseconds.
+pub const LAST_GOOD_MS: u64 = 600_000;
 
 /// A pool as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +62,8 @@ pub struct PoolSettings {
     pub warm_up_ms: u32,
     /// Lease lengths.
     pub leases: LeaseRules,
+    /// What is answered when nobody fit is left.
+    pub on_all_down: OnAllDown,
     /// Who is told what the pool makes of its members.
     pub debug_from: Arc<[IpNetwork]>,
 }

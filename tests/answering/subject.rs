@@ -11,7 +11,7 @@ use rollcall::query::{self, Context, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grants, Keyring};
 use rollcall::update::{Limits, Registrar, Setup, ZoneInput};
 use rollcall::wire::Question;
-use rollcall::zone::{PoolSettings, ZoneSettings, file};
+use rollcall::zone::{OnAllDown, PoolSettings, ZoneSettings, file};
 
 use super::zones::NEGATIVE_TTL_S;
 
@@ -79,10 +79,12 @@ fn input((apex, text): &(String, String)) -> ZoneInput {
         services,
         load_half_life_ms: 0,
         warm_up_ms: 0,
+        on_all_down: OnAllDown::All,
         leases,
         debug_from,
     };
     let (negative_ttl_s, create_pools, pools) = (NEGATIVE_TTL_S, false, Vec::new());
-    let settings = ZoneSettings { apex, negative_ttl_s, create_pools, defaults, pools };
+    let settings =
+        ZoneSettings { apex, negative_ttl_s, freeze_max_ms: 600_000, create_pools, defaults, pools };
     ZoneInput { settings, records, grants: Grants::default(), serial: 7 }
 }

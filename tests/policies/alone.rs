@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rollcall::membership::{
-    Attributes, LeaseRef, LeaseTable, Leaving, Load, Member, PoolHandle, Registered, Roll, Said,
+    Attributes, Crowd, LeaseRef, LeaseTable, Leaving, Load, Member, NO_DRAIN, PoolHandle, Registered, Roll,
+    Said,
 };
 use rollcall::policy::{Candidate, Chooser, Offer, Policy, Ranking, RotorId, Shown, Warmth};
 
@@ -37,12 +38,14 @@ impl Alone {
                     services: Vec::new(),
                     bindings: Vec::new(),
                     attributes: Attributes::default(),
+                    drain_ends_ms: NO_DRAIN,
                 },
                 ends_ms: 60_000,
                 name_ends_ms: 0,
                 signed: None,
                 said: Said::Nothing,
                 renews: true,
+                crowd: Crowd::default(),
                 restored: false,
             };
             roll.put(&pool, &name(member), registered, 0).unwrap();

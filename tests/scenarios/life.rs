@@ -1,7 +1,7 @@
 //! A member's life: joining, renewing, changing, leaving, and who may do it.
 
 use hickory_proto::op::ResponseCode;
-use rollcall::membership::{Cause, FOREVER_MS, LEASE_FOREVER_MS, Member, Registered, Said};
+use rollcall::membership::{Cause, Crowd, FOREVER_MS, LEASE_FOREVER_MS, Member, Registered, Said};
 use rollcall::update::Limits;
 
 use super::world::{World, of_member};
@@ -359,6 +359,7 @@ fn a_pool_that_no_zone_has_any_more_does_not_come_back() {
             signed: None,
             said: Said::Nothing,
             renews: true,
+            crowd: Crowd::default(),
             restored: true,
         };
         let change = world.registrar.restore(&pool.into(), b"m1", registered, world.now_ms);
@@ -380,6 +381,7 @@ fn a_permanent_member_is_answered_with_the_pools_ttl_however_long_it_is_there() 
         signed: None,
         said: Said::Nothing,
         renews: true,
+        crowd: Crowd::default(),
         restored: true,
     };
     let change = world.registrar.restore(&change.pool, b"m2", registered, world.now_ms).unwrap();

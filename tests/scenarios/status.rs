@@ -9,7 +9,9 @@ use std::net::Ipv4Addr;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use rollcall::membership::{Address, Attributes, Member, PoolHandle, Registered, Said, Service};
+use rollcall::membership::{
+    Address, Attributes, Crowd, Member, NO_DRAIN, PoolHandle, Registered, Said, Service,
+};
 use rollcall::policy::{Policy, Shown};
 use rollcall::query::Transport;
 use rollcall::query::status::line::Line;
@@ -228,6 +230,7 @@ fn crowd(members: u32) -> World {
             services: vec![Service { service, port, priority: 0, weight: 1, lapses_ms }],
             bindings: Vec::new(),
             attributes: Attributes::default(),
+            drain_ends_ms: NO_DRAIN,
         };
         let ends_ms = world.now_ms + 3_600_000;
         let registered = Registered {
@@ -237,6 +240,7 @@ fn crowd(members: u32) -> World {
             signed: None,
             said: Said::Nothing,
             renews: true,
+            crowd: Crowd::default(),
             restored: true,
         };
         let name = format!("m{number:05}");

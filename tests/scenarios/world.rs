@@ -20,7 +20,7 @@ use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, T
 use rollcall::store::{Moment, Store};
 use rollcall::update::{self, Clock, Limits, Registrar, Reload, Reloaded, Request, ZoneInput};
 use rollcall::wire::{Name, NameKey, Question, lower, tsig};
-use rollcall::zone::{Draft, PoolSettings, ZoneSettings, file, later};
+use rollcall::zone::{Draft, OnAllDown, PoolSettings, ZoneSettings, file, later};
 
 #[path = "script.rs"]
 pub mod script;
@@ -70,6 +70,7 @@ pub fn pool_settings(policy: Policy) -> PoolSettings {
         services: Shown::All,
         load_half_life_ms: 0,
         warm_up_ms: 0,
+        on_all_down: OnAllDown::All,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
         debug_from: ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap()).into(),
     }
@@ -548,6 +549,7 @@ fn zone(apex: &str, text: &str, setup: &Setup, stored: &[(Box<[u8]>, u32)]) -> Z
         settings: ZoneSettings {
             apex: name(apex),
             negative_ttl_s: 2,
+            freeze_max_ms: 600_000,
             create_pools: setup.create_pools,
             defaults: pool_settings(Policy::RoundRobin),
             pools: pools

@@ -150,6 +150,7 @@ fn the_root_zones_pools_are_named_whole() {
         services: Shown::All,
         load_half_life_ms: 0,
         warm_up_ms: 0,
+        on_all_down: crate::zone::OnAllDown::All,
         leases: crate::membership::LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 60_000 },
         debug_from: [].into(),
     };

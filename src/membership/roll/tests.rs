@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::super::{Absence, Address, Attributes, FOLLOWS_LEASE, LEASE_FOREVER_MS, lease_end_ms};
+use super::super::{Absence, Address, Attributes, FOLLOWS_LEASE, LEASE_FOREVER_MS, NO_DRAIN, lease_end_ms};
 use super::*;
 
 fn member(ips: &[(u8, u64)]) -> Member {
@@ -19,6 +19,7 @@ fn member(ips: &[(u8, u64)]) -> Member {
         services: Vec::new(),
         bindings: Vec::new(),
         attributes: Attributes::default(),
+        drain_ends_ms: NO_DRAIN,
     }
 }
 
@@ -31,6 +32,7 @@ fn until(ends_ms: u64, member: Member) -> Registered {
         signed: None,
         said: Said::Nothing,
         renews: true,
+        crowd: Crowd::default(),
         restored: false,
     }
 }

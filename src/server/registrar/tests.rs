@@ -52,6 +52,7 @@ impl Commit for FakeStore {
                     disk.take_name(change);
                     continue;
                 }
+                Change::Drain(_) => continue,
                 Change::Floor(raised) => {
                     disk.key_floor = raised.floor.map(|floor| floor.at_s);
                     continue;

@@ -67,6 +67,7 @@ impl Registrar {
             match change {
                 // The views are in place: the leases of those who left may end, and their slots be used again.
                 Change::Member(change) => self.roll.release(change),
+                Change::Drain(change) => self.roll.set_drain(change),
                 Change::Name(change) => self.publish_name(change, now_ms)?,
                 Change::Floor(raised) => self.floors.publish(raised, now_ms),
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Clock, Handled, Registrar, Request};
 use crate::change::Change;
-use crate::membership::{Leaving, Registered, Signed, lease_end_ms};
+use crate::membership::{Crowd, Leaving, Registered, Signed, lease_end_ms};
 use crate::security::{Sender, Sent};
 use crate::update::draft::Verdict;
 use crate::update::message::Outline;
@@ -151,8 +151,16 @@ impl Registrar {
                     if let Some((publisher, _)) = self.zones.get_mut(at) {
                         publisher.claim(&pool, &mut self.rotors, now_ms);
                     }
-                    let registered =
-                        Registered { member, ends_ms, name_ends_ms, signed, said, renews, restored: false };
+                    let registered = Registered {
+                        member,
+                        ends_ms,
+                        name_ends_ms,
+                        signed,
+                        said,
+                        renews,
+                        crowd: Crowd::default(),
+                        restored: false,
+                    };
                     let put = self.roll.put(&pool, &name, registered, now_ms);
                     changes.push(Change::Member(put.map_err(|full| Refusal::Limit(full.to_string()))?));
                 }

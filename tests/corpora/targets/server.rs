@@ -162,6 +162,7 @@ impl Server {
             settings: ZoneSettings {
                 apex,
                 negative_ttl_s: 2,
+                freeze_max_ms: 600_000,
                 create_pools: true,
                 // What most happens under.
                 defaults: PoolSettings {

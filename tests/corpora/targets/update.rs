@@ -39,7 +39,7 @@ fn judge(message: &[u8]) {
     }
     let members = changes.iter().filter_map(|change| match change {
         Change::Member(change) => change.after.as_ref(),
-        Change::Name(_) | Change::Floor(_) => None,
+        Change::Name(_) | Change::Drain(_) | Change::Floor(_) => None,
     });
     let longest_ms = members.map(|member| member.lease_ms).fold(30_000, u32::max);
     assert!((2_000..=3_600_000).contains(&longest_ms), "a lease within the pool's bounds");

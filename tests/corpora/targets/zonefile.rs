@@ -37,6 +37,7 @@ pub fn run(text: &[u8]) {
     let settings = ZoneSettings {
         apex,
         negative_ttl_s: 2,
+        freeze_max_ms: 600_000,
         create_pools: true,
         defaults: pool_settings(Policy::RoundRobin),
         pools: Vec::new(),

@@ -7,7 +7,7 @@ use crate::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Type
 use crate::update::{Limits, Setup, ZoneInput};
 use crate::wire::tsig::{Algorithm, Key, sign_request};
 use crate::wire::{Name, Rtype};
-use crate::zone::{PoolSettings, ZoneSettings, file};
+use crate::zone::{OnAllDown, PoolSettings, ZoneSettings, file};
 use std::ops::ControlFlow;
 
 const WALL_S: u64 = 1_800_000_000;
@@ -34,6 +34,7 @@ fn small() -> Registrar {
         services,
         load_half_life_ms: 0,
         warm_up_ms: 0,
+        on_all_down: OnAllDown::All,
         leases,
         debug_from: [].into(),
     };
@@ -45,7 +46,14 @@ fn small() -> Registrar {
     };
     let zone = ZoneInput {
         records: file::synthetic(&apex).unwrap(),
-        settings: ZoneSettings { apex, negative_ttl_s: 2, create_pools: true, defaults, pools: Vec::new() },
+        settings: ZoneSettings {
+            apex,
+            negative_ttl_s: 2,
+            freeze_max_ms: 600_000,
+            create_pools: true,
+            defaults,
+            pools: Vec::new(),
+        },
         grants: Grants::new(vec![grant(Holder::Unsigned), grant(Holder::Key(name("fleet.")))]),
         serial: 1,
     };

@@ -1,0 +1,66 @@
+//! What becomes of members by somebody else's word or silence: holds of crowds, and operators' drains.
+
+use std::sync::Arc;
+
+use super::super::{Count, Crowd, Drain, DrainChange, HoldChange, MemberName, PoolHandle};
+use super::{Roll, RollError};
+
+impl Roll {
+    /// Watches a crowd for mass silence, in which its leases are held for `freeze_max_ms` at most; with 0 never.
+    pub fn watch(&mut self, crowd: Crowd, freeze_max_ms: u32) {
+        self.silence.watch(crowd, freeze_max_ms);
+    }
+
+    /// Watches a crowd no more: its number may be another's next.
+    pub fn forget_crowd(&mut self, crowd: Crowd) {
+        self.silence.forget(crowd, &self.leases);
+    }
+
+    /// Puts a pool's members with another crowd.
+    pub fn regroup(&mut self, pool: &[u8], crowd: Crowd) {
+        for entry in self.pools.get(pool).into_iter().flat_map(|members| members.values()) {
+            self.leases.regroup(entry.lease, crowd);
+        }
+    }
+
+    /// Looks at the next leases, and holds what is to be held. To be called before [`Roll::expire`], every 50 ms.
+    pub fn listen(&mut self, now_ms: u64) -> Vec<HoldChange> {
+        self.silence.tick(&self.leases, self.holders.len(), now_ms)
+    }
+
+    /// Crowds whose leases are held, as of the last whole look.
+    pub fn held(&self) -> impl Iterator<Item = (Crowd, Count)> {
+        self.silence.held()
+    }
+
+    /// An operator's drain of a member, whether or not the member is there.
+    pub fn drain(&self, pool: &[u8], name: &[u8]) -> Option<&Arc<Drain>> {
+        self.drains.get(pool, name)
+    }
+
+    /// The drains of a pool's members, present or not, in name order.
+    pub fn drains(&self, pool: &[u8]) -> impl Iterator<Item = (&MemberName, &Arc<Drain>)> {
+        self.drains.of_pool(pool)
+    }
+
+    /// Whether one more drain fits: as many as members may be.
+    pub fn room_for_drain(&self) -> Result<(), RollError> {
+        let fits = self.drains.len() < self.members_max;
+        fits.then_some(()).ok_or(RollError::Full { members_max: self.members_max })
+    }
+
+    /// Carries out a change of a drain, when it is published.
+    pub fn set_drain(&mut self, change: &DrainChange) {
+        self.drains.set(&change.pool, &change.name, change.after.clone());
+    }
+
+    /// Puts back a drain that the store gave back.
+    pub fn put_drain(&mut self, pool: &PoolHandle, name: &MemberName, drain: Drain) {
+        self.drains.set(pool, name, Some(Arc::new(drain)));
+    }
+
+    /// At most `limit` drains that are over at `now_ms`. They are until that is published.
+    pub fn drains_over(&self, now_ms: u64, limit: usize) -> Vec<DrainChange> {
+        self.drains.over(now_ms, limit)
+    }
+}
