@@ -131,6 +131,11 @@ impl Change {
         }
     }
 
+    /// The place on the roll of a member that is gone by this change.
+    pub fn departed(&self) -> Option<&Entry> {
+        self.departed.as_ref()
+    }
+
     /// Whether it happened whatever becomes of the message that brought it to light: something came to its end.
     pub fn is_fact(&self) -> bool {
         self.cause.is_fact()
@@ -165,6 +170,7 @@ impl Change {
             (Some(before), Some(after)) => {
                 !Arc::ptr_eq(before, after)
                     && (before.own_ttl_s != after.own_ttl_s
+                        || before.drain_ends_ms != after.drain_ends_ms
                         || before.addresses != after.addresses
                         || before.services != after.services
                         || before.bindings != after.bindings

@@ -162,6 +162,11 @@ impl Attributes {
         self.number("degradation").map(Load::of)
     }
 
+    /// `drain`: for how long it goes on serving those that it has, seconds, before it leaves.
+    pub fn drain_s(&self) -> Option<u32> {
+        self.number("drain")
+    }
+
     fn number<N: FromStr>(&self, key: &str) -> Option<N> {
         std::str::from_utf8(self.get(key)?).ok()?.parse().ok()
     }

@@ -105,9 +105,8 @@ impl Writer<'_, '_> {
     /// A pool under one of its services' names: that service's SRV records, and the TXT record that every instance has (RFC
     /// 6763 section 6).
     fn put_instance(&mut self, view: &PoolView, service: &[u8], qtype: Rtype) -> Found {
-        let Some(list) = view.service(service) else { return Found::NoData };
         if qtype != Rtype::TXT {
-            return self.put_service(view, list, qtype, false);
+            return self.put_service(view, service, qtype, false);
         }
         let Some(ttl_s) = promised_s(view, service, self.leases, self.now_ms) else { return Found::NoData };
         if !self.put_made(Rtype::TXT, ttl_s, EMPTY_TXT, &[]) {

@@ -1,5 +1,6 @@
 //! The names of one answer: the question's, and those that aliases lead to (RFC 1034 section 4.3.2, RFC 6672 section 3.2).
 
+use super::all_down::AllDown;
 use super::find::{Place, find, find_wildcard};
 use super::scratch::{ALIASES_MAX, SEEN_MAX};
 use super::writer::{Found, POINTER_MAX, Section, Writer};
@@ -24,8 +25,14 @@ impl Writer<'_, '_> {
             _ if is_cut && self.transport == Transport::Udp => (Answered::Truncated, aa | FLAG_TC),
             // Over TCP there is nothing larger to ask for, and an answer without records would read as "none there".
             Found::SomeRecords if self.answers() == 0 => (Answered::ServFail, 0),
-            Found::Records | Found::SomeRecords | Found::Alias(_) => (Answered::Positive, aa),
-            Found::NoData => (Answered::NoData, aa),
+            Found::Failed => {
+                self.clear();
+                (Answered::AllDownServFail, 0)
+            }
+            Found::Records | Found::SomeRecords | Found::Alias(_) => {
+                (self.all_down.map_or(Answered::Positive, AllDown::answered), aa)
+            }
+            Found::NoData => (self.all_down.map_or(Answered::NoData, AllDown::answered), aa),
             Found::NoName => (Answered::NxDomain, aa),
             Found::Referral => (Answered::Referral, aa),
             Found::NameTooLong => (Answered::YxDomain, aa),

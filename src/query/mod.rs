@@ -12,7 +12,7 @@
 //!  find        the name, a wildcard, or what leads elsewhere from above it
 //!  chain       an alias or a DNAME: on with the name that it leads to
 //!  writer      its records, or the SOA of what is missing
-//!  pool        the same of a pool, as its leases are now; status for who looks into it
+//!  pool        the same of a pool, as its leases are now; all_down if nobody is fit; status for who looks into it
 //!  browse      what is made for who looks for services
 //!  referral    another server's name: which one's
 //!  additional  addresses of the names in all of these
@@ -20,6 +20,7 @@
 //! ```
 
 mod additional;
+mod all_down;
 mod browse;
 mod chain;
 mod chaos;
@@ -42,6 +43,7 @@ use crate::wire::{
 };
 use crate::zone::ZoneSet;
 
+use all_down::AllDown;
 use opt::{ReplyOpt, cookie};
 pub use scratch::Scratch;
 use writer::Writer;
@@ -82,11 +84,21 @@ pub enum Answered {
     Cookie,
     /// Something failed here.
     ServFail,
+    /// Nobody is fit: all whose lease runs.
+    AllDownAll,
+    /// Nobody is fit: who was good last.
+    AllDownLastGood,
+    /// Nobody is fit: another pool's records.
+    AllDownFallback,
+    /// Nobody is fit, and nothing is to be said.
+    AllDownNoData,
+    /// Nobody is fit, and that is a failure.
+    AllDownServFail,
 }
 
 impl Answered {
     /// All of them, in counter order.
-    pub const ALL: [Answered; 12] = [
+    pub const ALL: [Answered; 17] = [
         Answered::Positive,
         Answered::NoData,
         Answered::NxDomain,
@@ -99,6 +111,11 @@ impl Answered {
         Answered::BadVers,
         Answered::Cookie,
         Answered::ServFail,
+        Answered::AllDownAll,
+        Answered::AllDownLastGood,
+        Answered::AllDownFallback,
+        Answered::AllDownNoData,
+        Answered::AllDownServFail,
     ];
 
     /// As the counters spell it.
@@ -116,6 +133,11 @@ impl Answered {
             Answered::BadVers => "badvers",
             Answered::Cookie => "cookie",
             Answered::ServFail => "servfail",
+            Answered::AllDownAll => "all_down_all",
+            Answered::AllDownLastGood => "all_down_last_good",
+            Answered::AllDownFallback => "all_down_fallback",
+            Answered::AllDownNoData => "all_down_nodata",
+            Answered::AllDownServFail => "all_down_servfail",
         }
     }
 }
@@ -228,6 +250,9 @@ impl CookieTerms<'_> {
     }
 }
 
+/// What a client that speaks EDNS is told of an answer that lives by leases which are over.
+const HELD: &str = "most of the zone's members are silent: their leases are held";
+
 fn answer_question(
     context: &Context<'_>,
     question: &Question,
@@ -257,7 +282,7 @@ fn answer_question(
     }
     let (answered, flags) = match refusal(question) {
         Some((answered, code)) => {
-            error = code;
+            error = code.map(|code| (code, ""));
             (answered, 0)
         }
         None if question.qclass == Class::CH => writer.answer_chaos(question),
@@ -265,15 +290,18 @@ fn answer_question(
             Some(zone) => {
                 let (answered, flags) = writer.answer(zone, question);
                 // What a zone of ours refuses is not for this client.
-                error = (answered == Answered::Refused).then_some(ExtendedError::PROHIBITED);
+                let is_refused = answered == Answered::Refused;
+                error = is_refused.then_some((ExtendedError::PROHIBITED, ""));
                 (answered, flags)
             }
             None => (Answered::Refused, 0),
         },
     };
     if answered == Answered::Refused {
-        error = error.or(Some(ExtendedError::NOT_AUTHORITATIVE));
+        error = error.or(Some((ExtendedError::NOT_AUTHORITATIVE, "")));
     }
+    let held = writer.is_held.then_some((ExtendedError::STALE, HELD));
+    let error = error.or(writer.all_down.map(AllDown::error)).or(held);
     let (mut reply, mut counts) = writer.done();
     if let Some(opt) = opt {
         reply.set_limit(size);
@@ -321,6 +349,10 @@ fn rcode(answered: Answered) -> Rcode {
         | Answered::NoData
         | Answered::Referral
         | Answered::Truncated
+        | Answered::AllDownAll
+        | Answered::AllDownLastGood
+        | Answered::AllDownFallback
+        | Answered::AllDownNoData
         | Answered::BadVers
         | Answered::Cookie => Rcode::NOERROR,
         Answered::NxDomain => Rcode::NXDOMAIN,
@@ -328,6 +360,6 @@ fn rcode(answered: Answered) -> Rcode {
         Answered::Refused => Rcode::REFUSED,
         Answered::FormErr => Rcode::FORMERR,
         Answered::NotImp => Rcode::NOTIMP,
-        Answered::ServFail => Rcode::SERVFAIL,
+        Answered::ServFail | Answered::AllDownServFail => Rcode::SERVFAIL,
     }
 }

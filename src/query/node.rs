@@ -58,11 +58,20 @@ impl Writer<'_, '_> {
         }
         match view.below(name.prefix(skip)) {
             Below::All => self.put_pool_addresses(view, qtype, true),
-            Below::Service(list, of_all) => self.put_service(view, list, qtype, of_all),
+            Below::Service(service, of_all) => self.put_service(view, service, qtype, of_all),
             Below::Member(member) => self.put_member(view, member, qtype),
             Below::Status(service) => self.put_status(view, service, name, qtype),
             Below::Empty => Found::NoData,
-            Below::Missing => Found::NoName,
+            Below::Missing => self.put_lost_member(view, name.prefix(skip), qtype),
+        }
+    }
+
+    /// The own name of a member that is lost, and that its pool's answers have all the same.
+    fn put_lost_member(&mut self, view: &PoolView, labels: &[u8], qtype: Rtype) -> Found {
+        let Some(good) = view.last_good(self.now_ms) else { return Found::NoName };
+        match good.below(labels) {
+            Below::Member(member) => self.put_member(good, member, qtype),
+            _ => Found::NoName,
         }
     }
 

@@ -29,14 +29,16 @@ impl<'a> ReplyOpt<'a> {
         OptRecord::PLAIN_LEN + cookie + keepalive + nsid
     }
 
-    /// Appends it, with an extended error's info code if there is room for one. Whether it fits.
-    pub fn put(&self, reply: &mut Reply<'_>, extended_rcode: u8, error: Option<u16>) -> bool {
+    /// Appends it, with an extended error's info code and text if there is room for them. Whether it fits.
+    pub fn put(&self, reply: &mut Reply<'_>, extended_rcode: u8, error: Option<(u16, &'static str)>) -> bool {
         let ReplyOpt { dnssec_ok, cookie, keepalive, nsid } = *self;
         if cookie.is_none() && keepalive.is_none() && nsid.is_none() && error.is_none() {
             return OptRecord::put_plain(reply, extended_rcode, dnssec_ok);
         }
-        let has_room = self.len() + OptRecord::BARE_ERROR_LEN <= reply.room();
-        let error = error.filter(|_| has_room).map(ExtendedError::of);
+        let room = reply.room();
+        let fits = |text: &str| self.len() + OptRecord::BARE_ERROR_LEN + text.len() <= room;
+        let error = error.map(|(code, text)| (code, if fits(text) { text } else { "" }));
+        let error = error.filter(|(_, text)| fits(text)).map(|(code, text)| ExtendedError::of(code, text));
         OptRecord { extended_rcode, dnssec_ok, cookie, keepalive, nsid, error, lease: None }.put(reply)
     }
 }

@@ -3,25 +3,24 @@
 use std::ops::Range;
 
 use super::additional::Addresses;
+use super::all_down::Asked;
 use super::writer::{Found, POINTER_MAX, Section, Writer, ttl_left_s};
 use crate::policy::Offer;
 use crate::wire::Rtype;
-use crate::zone::{FIXED_LEN, Freshness, MemberView, PoolView, RecordList};
+use crate::zone::{FIXED_LEN, Freshness, MemberView, PoolView, RecordList, Records};
 
 impl Writer<'_, '_> {
     /// The pool's A or AAAA: what the policy picks, or everyone at `all.`.
     pub(super) fn put_pool_addresses(&mut self, view: &PoolView, qtype: Rtype, of_all: bool) -> Found {
-        let freshness = view.freshness(self.leases, self.now_ms);
         match qtype {
-            Rtype::A => self.put_list(view, &view.v4, of_all, freshness),
-            Rtype::AAAA => self.put_list(view, &view.v6, of_all, freshness),
-            // One RRset is enough of an answer to ANY (RFC 8482 section 4.1).
-            Rtype::ANY => match self.put_list(view, &view.v4, of_all, freshness) {
-                Found::NoData => self.put_list(view, &view.v6, of_all, freshness),
-                found => found,
-            },
+            Rtype::A | Rtype::AAAA | Rtype::ANY => {
+                self.put_or_last_resort(view, Asked::Addresses(qtype), of_all)
+            }
             Rtype::SVCB | Rtype::HTTPS if !of_all => match view.bindings(qtype) {
-                Some(list) => self.put_with_addresses(view, list, true, freshness),
+                Some(list) => {
+                    let freshness = view.freshness(self.leases, self.now_ms);
+                    self.put_with_addresses(view, list, true, freshness)
+                }
                 None => Found::NoData,
             },
             _ => Found::NoData,
@@ -32,19 +31,26 @@ impl Writer<'_, '_> {
     pub(super) fn put_service(
         &mut self,
         view: &PoolView,
-        list: &RecordList,
+        service: &[u8],
         qtype: Rtype,
         of_all: bool,
     ) -> Found {
         if !matches!(qtype, Rtype::SRV | Rtype::ANY) {
             return Found::NoData;
         }
+        self.put_or_last_resort(view, Asked::Service(service), of_all)
+    }
+
+    fn put_or_last_resort(&mut self, view: &PoolView, asked: Asked<'_>, of_all: bool) -> Found {
         let freshness = view.freshness(self.leases, self.now_ms);
-        self.put_with_addresses(view, list, of_all, freshness)
+        match self.put_asked(view, asked, of_all, freshness) {
+            Found::NoData if !of_all => self.put_all_down(view, asked),
+            found => found,
+        }
     }
 
     /// A list's records, and in Additional the addresses of their members.
-    fn put_with_addresses(
+    pub(super) fn put_with_addresses(
         &mut self,
         view: &PoolView,
         list: &RecordList,
@@ -61,7 +67,13 @@ impl Writer<'_, '_> {
     }
 
     /// A list's records in the policy's order, or all of them in the list's own.
-    fn put_list(&mut self, view: &PoolView, list: &RecordList, of_all: bool, freshness: Freshness) -> Found {
+    pub(super) fn put_list(
+        &mut self,
+        view: &PoolView,
+        list: &RecordList,
+        of_all: bool,
+        freshness: Freshness,
+    ) -> Found {
         if freshness != Freshness::Ended && !list.has_repeats() && list.octets_len() <= self.reply.room() {
             // Who reads SRV records chooses by what stands in them.
             let order_matters = list.rtype != Rtype::SRV;
@@ -86,6 +98,7 @@ impl Writer<'_, '_> {
             self.scratch.places.extend(first.chain(second).map(|place| place as u32));
         }
         self.count(list.len());
+        self.note_end(view, freshness);
         self.patch(at, self.shortened(view.settings.ttl_s, freshness));
         if list.is_empty() { Found::NoData } else { Found::Records }
     }
@@ -108,7 +121,7 @@ impl Writer<'_, '_> {
             let mut is_taken = false;
             for place in list.of_member(member) {
                 let ends_ms = match freshness {
-                    Freshness::Whole => u64::MAX,
+                    Freshness::Whole | Freshness::Frozen => u64::MAX,
                     _ => list.holds.get(place).map_or(0, |hold| hold.ends_ms(leases)),
                 };
                 if ends_ms <= now_ms {
@@ -138,7 +151,10 @@ impl Writer<'_, '_> {
             list.ranking.offer(&mut self.scratch.chooser, leases, take);
         }
         self.count(records);
-        self.patch(at, self.shortened(view.settings.ttl_s, Freshness::Until(first_end_ms)));
+        let freshness =
+            if freshness == Freshness::Frozen { freshness } else { Freshness::Until(first_end_ms) };
+        self.note_end(view, freshness);
+        self.patch(at, self.shortened(view.settings.ttl_s, freshness));
         match (is_full, records) {
             (true, _) => Found::SomeRecords,
             (false, 0) => Found::NoData,
@@ -177,8 +193,10 @@ impl Writer<'_, '_> {
                 // One that is known by a target elsewhere, which may be a name of ours.
                 true => self.put_target(list.rtype, target_at, Addresses::OfTargets),
                 false => self.aside(Section::Additional, target_at, |writer| {
-                    writer.put_whole_own(view, &view.v4, &member.v4, member, freshness)
-                        && writer.put_whole_own(view, &view.v6, &member.v6, member, freshness)
+                    let own = view.own_records(member).into_iter();
+                    own.filter(|(_, range)| !range.is_empty()).all(|(list, range)| {
+                        writer.put_own(view, list, range, member, freshness) != Found::SomeRecords
+                    })
                 }),
             };
             if !fits {
@@ -187,30 +205,19 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// One member's addresses of one family, if they fit.
-    fn put_whole_own(
-        &mut self,
-        view: &PoolView,
-        list: &RecordList,
-        range: &Range<u32>,
-        member: &MemberView,
-        freshness: Freshness,
-    ) -> bool {
-        range.is_empty() || self.put_own(view, list, range, member, freshness) != Found::SomeRecords
-    }
-
     /// Copies a member's addresses; those that have ended are passed over. Returns how many, and the seconds that they may be
     /// remembered, `most_s` at most; `None`, with nothing written, if they do not fit.
     fn copy_range(
         &mut self,
-        list: &RecordList,
+        list: &Records,
         range: &Range<u32>,
         most_s: u32,
         freshness: Freshness,
     ) -> Option<(usize, u32)> {
         let places = range.start as usize..range.end as usize;
-        if freshness == Freshness::Whole {
-            return self.reply.put(list.records(places.clone())).then_some((places.len(), most_s));
+        if let Freshness::Whole | Freshness::Frozen = freshness {
+            let ttl_s = self.shortened(most_s, freshness).unwrap_or(most_s);
+            return self.reply.put(list.records(places.clone())).then_some((places.len(), ttl_s));
         }
         let start = self.reply.len();
         let (mut records, mut first_end_ms) = (0, u64::MAX);
@@ -231,20 +238,28 @@ impl Writer<'_, '_> {
 
     /// A member's own name: its addresses, or what it says of itself.
     pub(super) fn put_member(&mut self, view: &PoolView, member: &MemberView, qtype: Rtype) -> Found {
-        let freshness = view.freshness(self.leases, self.now_ms);
+        // What drains is in no list that freshness is judged by.
+        let freshness = match member.is_in_service() {
+            true => view.freshness(self.leases, self.now_ms),
+            false => Freshness::Ended,
+        };
+        let [v4, v6] = view.own_records(member);
+        let mut put =
+            |(list, range): (&Records, &Range<u32>)| self.put_own(view, list, range, member, freshness);
         let found = match qtype {
-            Rtype::A => self.put_own(view, &view.v4, &member.v4, member, freshness),
-            Rtype::AAAA => self.put_own(view, &view.v6, &member.v6, member, freshness),
-            Rtype::ANY => match self.put_own(view, &view.v4, &member.v4, member, freshness) {
-                Found::NoData => self.put_own(view, &view.v6, &member.v6, member, freshness),
+            Rtype::A => put(v4),
+            Rtype::AAAA => put(v6),
+            Rtype::ANY => match put(v4) {
+                Found::NoData => put(v6),
                 found => found,
             },
             Rtype::TXT => self.put_member_text(member, freshness),
             _ => Found::NoData,
         };
         // A member that is gone has no name either, though the view may still have it.
+        let is_there = freshness == Freshness::Frozen || member.hold.ends_ms(self.leases) > self.now_ms;
         match found {
-            Found::NoData if member.hold.ends_ms(self.leases) <= self.now_ms => Found::NoName,
+            Found::NoData if !is_there => Found::NoName,
             found => found,
         }
     }
@@ -252,7 +267,7 @@ impl Writer<'_, '_> {
     fn put_own(
         &mut self,
         view: &PoolView,
-        list: &RecordList,
+        list: &Records,
         range: &Range<u32>,
         member: &MemberView,
         freshness: Freshness,
@@ -271,7 +286,7 @@ impl Writer<'_, '_> {
 
     fn put_member_text(&mut self, member: &MemberView, freshness: Freshness) -> Found {
         let ends_ms = match freshness {
-            Freshness::Whole => u64::MAX,
+            Freshness::Whole | Freshness::Frozen => u64::MAX,
             _ => member.hold.ends_ms(self.leases),
         };
         if member.txt.is_empty() || ends_ms <= self.now_ms {
@@ -282,7 +297,8 @@ impl Writer<'_, '_> {
             return Found::SomeRecords;
         }
         self.count(1);
-        self.patch(at, self.shortened(member.ttl_s, Freshness::Until(ends_ms)));
+        let freshness = if freshness == Freshness::Frozen { freshness } else { Freshness::Until(ends_ms) };
+        self.patch(at, self.shortened(member.ttl_s, freshness));
         Found::Records
     }
 
@@ -292,7 +308,15 @@ impl Writer<'_, '_> {
             Freshness::Until(ends_ms) => {
                 Some(ttl_left_s(most_s, ends_ms, self.now_ms)).filter(|&ttl_s| ttl_s != most_s)
             }
+            Freshness::Frozen => Some(1).filter(|_| most_s > 1),
             Freshness::Whole | Freshness::Ended => None,
+        }
+    }
+
+    /// Notes whether an answer lives by a lease that is over and held.
+    fn note_end(&mut self, view: &PoolView, freshness: Freshness) {
+        if let Freshness::Until(ends_ms) = freshness {
+            self.is_held |= view.is_held(ends_ms, self.leases, self.now_ms);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::writer::{Found, Writer};
 use crate::membership::{ELSEWHERE, FOREVER_MS, Load};
 use crate::policy::{Candidate, InLine, Policy, Shown};
 use crate::wire::{HEADER_LEN, NameKey, Rtype, label_text, name_text};
-use crate::zone::{FIXED_LEN, Hold, MemberView, PoolView, RecordList};
+use crate::zone::{FIXED_LEN, Hold, MemberView, PoolView, RecordList, Records};
 
 use line::{Families, Kind, Line, MemberLine, Millionths, PoolLine, SaidLoad, Srv, State};
 
@@ -161,7 +161,7 @@ impl Writer<'_, '_> {
         });
         let own = attributes.filter(|(key, _)| !is_said_above(key));
         line.attributes = own.map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-        for (list, places) in [(&view.v4, &member.v4), (&view.v6, &member.v6)] {
+        for (list, places) in view.own_records(member) {
             let places = places.start as usize..places.end as usize;
             line.addresses.extend(places.filter_map(|place| self.live_address(list, place)));
         }
@@ -202,7 +202,7 @@ impl Writer<'_, '_> {
         line.warming = line.warming.map(Millionths::short);
     }
 
-    fn live_address(&self, list: &RecordList, place: usize) -> Option<IpAddr> {
+    fn live_address(&self, list: &Records, place: usize) -> Option<IpAddr> {
         let is_live = list.holds.get(place)?.ends_ms(self.leases) > self.now_ms;
         crate::wire::address_in(list.record(place).get(FIXED_LEN..)?).filter(|_| is_live)
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::all_down::AllDown;
 use super::scratch::Scratch;
 use super::{Context, Transport};
 use crate::membership::LeaseTable;
@@ -30,6 +31,8 @@ pub(super) enum Found {
     NameTooLong,
     /// The answer is not for this client.
     Prohibited,
+    /// There is none, by an operator's will.
+    Failed,
 }
 
 /// Where records go.
@@ -61,6 +64,12 @@ pub(super) struct Writer<'a, 'b> {
     counts: [u16; 4],
     /// Whether something that belongs in the reply did not fit.
     pub is_cut: bool,
+    /// How nobody's being fit was answered.
+    pub all_down: Option<AllDown>,
+    /// Whether the answer lives by leases that are over and held.
+    pub is_held: bool,
+    /// Where the question ends.
+    start: usize,
 }
 
 impl<'a, 'b> Writer<'a, 'b> {
@@ -74,17 +83,26 @@ impl<'a, 'b> Writer<'a, 'b> {
             now_ms: context.now_ms,
             leases: context.zones.leases(),
             scratch,
+            start: reply.len(),
             reply,
             name_at: HEADER_LEN,
             section: Section::Answer,
             counts: [1, 0, 0, 0],
             is_cut: false,
+            all_down: None,
+            is_held: false,
         }
     }
 
     /// The reply and its section counts.
     pub fn done(self) -> (Reply<'b>, [u16; 4]) {
         (self.reply, self.counts)
+    }
+
+    /// Takes everything back but the question.
+    pub fn clear(&mut self) {
+        self.reply.truncate(self.start);
+        self.counts = [1, 0, 0, 0];
     }
 
     /// Records in the answer section.

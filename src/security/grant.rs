@@ -278,6 +278,12 @@ impl Grants {
         self.first(sent, |grant| grant.judge(sent, asked))
     }
 
+    /// The first grant that covers all of it and makes its holder an admin, if one does.
+    pub fn find_admin(&self, sent: &Sent, asked: &Asked<'_>) -> Option<&Grant> {
+        let mut grants = self.0.iter().filter(|grant| grant.admin && grant.is_for(&sent.sender));
+        grants.find(|grant| grant.judge(sent, asked).is_ok())
+    }
+
     /// Whether the sender has any grant that may be used from this source: the question before all others (RFC 2136 section
     /// 3.3), so that strangers are told nothing of what is in the zone and cost nothing.
     pub fn admit(&self, sent: &Sent) -> Result<(), Refusal> {

@@ -13,9 +13,9 @@ use tracing::{debug, error, info, warn};
 
 use super::limiter::{Limiter, SourceLimiter};
 use crate::change::Change;
-use crate::membership::{Cause, Change as MemberChange, DrainChange};
+use crate::membership::{Cause, Change as MemberChange, DrainChange, Hold, Lifted};
 use crate::query::Answered;
-use crate::update::{Handled, RefusalKind, Reloaded, member_text};
+use crate::update::{Handled, RefusalKind, Reloaded, Silenced, member_text};
 use crate::wire::name_text;
 use crate::zone::NameChange;
 
@@ -37,7 +37,7 @@ pub enum Event {
 }
 
 impl Event {
-    const ALL: [Event; 17] = [
+    const ALL: [Event; 22] = [
         Event::Answered(Answered::Positive),
         Event::Answered(Answered::NoData),
         Event::Answered(Answered::NxDomain),
@@ -55,6 +55,11 @@ impl Event {
         Event::QueueFull,
         Event::Oversized,
         Event::Unsent,
+        Event::Answered(Answered::AllDownAll),
+        Event::Answered(Answered::AllDownLastGood),
+        Event::Answered(Answered::AllDownFallback),
+        Event::Answered(Answered::AllDownNoData),
+        Event::Answered(Answered::AllDownServFail),
     ];
 
     /// Its place in [`Event::ALL`]. A match, so that an answer of a new kind does not go uncounted.
@@ -77,6 +82,11 @@ impl Event {
             Event::QueueFull => 14,
             Event::Oversized => 15,
             Event::Unsent => 16,
+            Event::Answered(Answered::AllDownAll) => 17,
+            Event::Answered(Answered::AllDownLastGood) => 18,
+            Event::Answered(Answered::AllDownFallback) => 19,
+            Event::Answered(Answered::AllDownNoData) => 20,
+            Event::Answered(Answered::AllDownServFail) => 21,
         }
     }
 
@@ -119,7 +129,7 @@ impl Block {
     }
 }
 
-/// All counters of a server. Each only grows.
+/// All counters of a server. Each only grows, but for those of what is now.
 #[derive(Debug)]
 pub struct Counters {
     udp: Box<[Block]>,
@@ -157,6 +167,13 @@ pub struct Counters {
     commits: AtomicU64,
     commit_failures: AtomicU64,
     replies_lost: AtomicU64,
+    /// Times that a zone's leases began to be held.
+    holds: AtomicU64,
+    /// Holds that lasted for as long as they may.
+    holds_spent: AtomicU64,
+    /// Zones whose leases are held now, and members that are silent in them.
+    zones_held: AtomicU64,
+    members_silent: AtomicU64,
     /// Times that other zones, grants or keys took the place of those before.
     pub reloads: AtomicU64,
     /// Files and zones that were not good when they were read again.
@@ -213,6 +230,10 @@ impl Counters {
             commits: AtomicU64::default(),
             commit_failures: AtomicU64::default(),
             replies_lost: AtomicU64::default(),
+            holds: AtomicU64::default(),
+            holds_spent: AtomicU64::default(),
+            zones_held: AtomicU64::default(),
+            members_silent: AtomicU64::default(),
             reloads: AtomicU64::default(),
             reload_errors: AtomicU64::default(),
         }
@@ -268,6 +289,12 @@ impl Counters {
                 "unmet": read(&self.unmet),
                 "attributes_ignored": read(&self.attributes_ignored),
                 "replies_lost": read(&self.replies_lost),
+            },
+            "holds": {
+                "begun": read(&self.holds),
+                "spent": read(&self.holds_spent),
+                "zones_now": read(&self.zones_held),
+                "silent_now": read(&self.members_silent),
             },
             "reloads": { "done": read(&self.reloads), "errors": read(&self.reload_errors) },
             "store": { "commits": read(&self.commits), "failures": read(&self.commit_failures) },
@@ -421,6 +448,41 @@ impl Observer {
         }
         for change in &reloaded.changes {
             info!(name = name_text(change.zone_name()), "the zone file has overtaken what UPDATE changed");
+        }
+    }
+
+    /// Zones whose leases are held from now on, or no more; how many zones that are now, and how many members are silent there.
+    pub fn silenced(&self, silenced: &[Silenced], (zones, silent): (usize, u64)) {
+        self.counters.zones_held.store(zones as u64, Ordering::Relaxed);
+        self.counters.members_silent.store(silent, Ordering::Relaxed);
+        for Silenced { apex, hold, count } in silenced {
+            let (zone, silent, members) = (name_text(apex), count.silent, count.leased);
+            match *hold {
+                Hold::Began => {
+                    increment(&self.counters.holds);
+                    warn!(
+                        zone,
+                        silent,
+                        members,
+                        "most members have fallen silent together, so the trouble may be ours: expiry is held"
+                    );
+                }
+                Hold::Ended(Lifted::Heard, lasted_ms) => {
+                    let held_s = lasted_ms / 1000;
+                    info!(zone, silent, members, held_s, "members are heard again: expiry goes on");
+                }
+                Hold::Ended(Lifted::TooLong, lasted_ms) => {
+                    increment(&self.counters.holds_spent);
+                    let held_s = lasted_ms / 1000;
+                    warn!(
+                        zone,
+                        silent,
+                        members,
+                        held_s,
+                        "expiry was held for as long as it may be (`freeze_max`) and goes on: who is still silent expires"
+                    );
+                }
+            }
         }
     }
 

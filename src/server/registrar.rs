@@ -325,6 +325,8 @@ impl<S: Commit> GroupCommit<S> {
 
     /// Lets due leases run out. Whether more may be due now.
     fn tick(&mut self, now_ms: u64) -> bool {
+        // Who is held does not expire.
+        self.observer.silenced(&self.registrar.listen(now_ms), self.registrar.held());
         let (changes, looked_at) = self.registrar.expire(now_ms, EXPIRE_SLICE);
         let more = looked_at >= EXPIRE_SLICE;
         self.publish(&changes, now_ms);

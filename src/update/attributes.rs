@@ -77,7 +77,9 @@ pub(super) fn merge(attributes: &mut Attributes, said: &mut Said, string: &[u8])
             *said = load.map_or(*said, |load| Said::Load(Load::of(load)));
             return Ok(());
         }
-        "drain" => return number("left out: this version does not drain", "drain", false),
+        "drain" => {
+            number("seconds, as a whole number from 0 to 4294967295", "drain", parsed.parse::<u32>().is_ok())?
+        }
         _ => {}
     }
     // As they lie in a TXT record: a length octet, the key, '=', the value.
@@ -152,10 +154,18 @@ mod tests {
 
     #[test]
     fn bad_ones_are_named() {
-        for bad in
-            ["weight=heavy", "weight=-1", "weight=4294967296", "load=nan", "load=x", "drain=30", "site", "=x"]
-                .into_iter()
-                .chain(["priority=0.5", "degradation=1.01", "degradation=-0.1", "degradation=nan", "load="])
+        for bad in [
+            "weight=heavy",
+            "weight=-1",
+            "weight=4294967296",
+            "load=nan",
+            "load=x",
+            "drain=soon",
+            "site",
+            "=x",
+        ]
+        .into_iter()
+        .chain(["priority=0.5", "degradation=1.01", "degradation=-0.1", "degradation=nan", "load="])
         {
             let (attributes, said, errors) = merged_with_load(&[bad]);
             assert!(attributes.is_empty() && said == Said::Nothing);

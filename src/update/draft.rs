@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Refusal;
 use super::attributes::{self, BadAttribute};
+use super::drain;
 use super::names::{member_of, member_text, target_of};
 use super::svcb;
 use crate::membership::{
@@ -292,7 +293,9 @@ impl Draft {
         registration: &Registration,
         ignored: &mut Vec<Ignored>,
     ) -> Result<Option<Verdict>, Refusal> {
-        let leaves = self.is_nobody() || (self.names_any() && registration.lease_ms == 0);
+        self.settle_drain(registration.now_ms);
+        let is_over = self.member.drain_ends_ms <= registration.now_ms;
+        let leaves = self.is_nobody() || is_over || (self.names_any() && registration.lease_ms == 0);
         if self.before.is_none() {
             // A join has to be right in everything; LEASE 0 for a member that is not there asks for nothing.
             if leaves {
@@ -307,6 +310,9 @@ impl Draft {
             }
             if let Some(bad) = self.ignored.pop() {
                 return Err(bad.into());
+            }
+            if self.member.drains() {
+                return Err(Refusal::JoinsDraining { pool: pool.as_ref().into(), name });
             }
             self.member.owner = registration.owner.clone();
         }
@@ -331,6 +337,17 @@ impl Draft {
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
         let is_by_admin = registration.is_by_admin;
         Ok(Some(Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews: names_any }))
+    }
+
+    /// When its own drain ends: counted from when it first said so, for the same message again is a heartbeat.
+    fn settle_drain(&mut self, now_ms: u64) {
+        let before = self.before.as_ref().map(|(before, _)| before);
+        let said = before.and_then(|before| before.attributes.drain_s());
+        self.member.drain_ends_ms = match (said, self.member.attributes.drain_s()) {
+            (_, None) => NO_DRAIN,
+            (Some(said), Some(seconds)) if said == seconds => self.member.drain_ends_ms,
+            (_, Some(seconds)) => drain::own_end_ms(now_ms, seconds),
+        };
     }
 
     /// The member with its records' ends: those that the message names live for the lease from now on, all others keep

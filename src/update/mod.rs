@@ -15,6 +15,7 @@
 
 mod attributes;
 mod draft;
+mod drain;
 mod explain;
 mod floors;
 mod left;
@@ -36,5 +37,7 @@ pub use draft::Ignored;
 pub use explain::{Explainer, Explanation, Judgement, Reason, Stay, Told};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};
-pub use registrar::{Clock, Handled, Limits, Registrar, Reload, Reloaded, Request, Setup, ZoneInput};
+pub use registrar::{
+    Clock, Handled, Limits, Registrar, Reload, Reloaded, Request, Setup, Silenced, ZoneInput,
+};
 pub use reply::ReplyPlan;

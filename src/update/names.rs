@@ -8,6 +8,9 @@ use crate::membership::{ELSEWHERE, MemberName, PoolHandle};
 use crate::wire::{Rtype, label_text, name_text};
 use crate::zone::{Publisher, is_below};
 
+/// The label below which operators drain members.
+pub(super) const DRAIN: &[u8] = b"_drain";
+
 /// A name, classified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
@@ -17,6 +20,8 @@ pub(super) enum Target {
     Member(PoolHandle, MemberName),
     /// A service of a pool, in wire form without a root label.
     Service(PoolHandle, Box<[u8]>),
+    /// Where operators say that a member is to get no more clients: `_drain` and its name.
+    Drain(PoolHandle, MemberName),
     /// At or below a pool, but none of these.
     InPool(PoolHandle),
     /// Elsewhere in the zone.
@@ -47,6 +52,7 @@ impl Target {
             Target::Pool(pool)
             | Target::Member(pool, _)
             | Target::Service(pool, _)
+            | Target::Drain(pool, _)
             | Target::InPool(pool) => Some(pool),
             Target::Elsewhere => None,
         }
@@ -92,6 +98,9 @@ fn in_pool(pool: &[u8], name: &[u8]) -> Target {
     let is_underscored = |label: &[u8]| label.first() == Some(&b'_');
     match split_label(rest) {
         None if may_be_member(first) => Target::Member(handle(), first.into()),
+        Some((member, [])) if first == DRAIN && may_be_member(member) => {
+            Target::Drain(handle(), member.into())
+        }
         // _service._proto (RFC 2782).
         Some((second, [])) if is_underscored(first) && is_underscored(second) => {
             Target::Service(handle(), labels.into())
@@ -140,6 +149,11 @@ pub(super) fn own_name(pool: &[u8], member: &[u8]) -> Arc<[u8]> {
     }
 }
 
+/// Where operators drain a member, in lower-case wire form.
+pub(super) fn drain_name(pool: &[u8], member: &[u8]) -> Arc<[u8]> {
+    [&[DRAIN.len() as u8], DRAIN, &own_name(pool, member)].concat().into()
+}
+
 /// A target as grants spell it: absolute, without the closing dot.
 pub(super) fn target_text(target: &[u8]) -> String {
     let mut text = name_text(target);
@@ -180,9 +194,17 @@ mod tests {
             target(b"\x05_http\x04_tcp"),
             Target::Service(handle.clone(), Box::from(*b"\x05_http\x04_tcp"))
         );
-        for other in
-            [&b"\x03all"[..], b"\x01*", b"\x04_tcp", b"\x01a\x01b", b"\x02_a\x02_b\x02_c", b"\x02_a\x01b"]
-        {
+        assert_eq!(target(b"\x06_drain\x02m1"), Target::Drain(handle.clone(), Box::from(*b"m1")));
+        for other in [
+            &b"\x06_drain\x03all"[..],
+            b"\x06_drain",
+            b"\x03all",
+            b"\x01*",
+            b"\x04_tcp",
+            b"\x01a\x01b",
+            b"\x02_a\x02_b\x02_c",
+            b"\x02_a\x01b",
+        ] {
             assert_eq!(target(other), Target::InPool(handle.clone()), "{other:?}");
         }
     }

@@ -4,6 +4,7 @@
 mod add;
 mod apart;
 mod delete;
+mod drains;
 mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,11 +13,12 @@ use std::sync::Arc;
 
 use super::Refusal;
 use super::draft::{Draft, Ignored, Verdict, ips};
+use super::drain::DrainWord;
 use super::left::Left;
 use super::message::Command;
 use super::names::{Target, address_label, classify, pool_to_make};
 use super::ordinary::NameDraft;
-use crate::membership::{Member, MemberName, PoolHandle, Roll};
+use crate::membership::{DrainChange, Member, MemberName, PoolHandle, Roll};
 use crate::security::{Grant, Grants, Sent};
 use crate::wire::{LeaseOption, name_text};
 use crate::zone::{NameChange, Publisher};
@@ -28,6 +30,8 @@ pub(super) struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Names whose ordinary records it changes.
     pub names: Vec<NamePlan>,
+    /// What operators say of members.
+    pub drains: Vec<DrainPlan>,
     /// Names, of ordinary records and of members, that it tries and changes nothing at.
     pub unchanged: Vec<Arc<[u8]>>,
     /// How long what the message is about stays, the least of all.
@@ -43,6 +47,13 @@ pub(super) struct NamePlan {
     pub change: NameChange,
     /// How long what it adds stays without it, the least of all: nothing of it may be there.
     pub standing: Left,
+}
+
+/// What a message comes to at a member's drain.
+pub(super) struct DrainPlan {
+    pub change: DrainChange,
+    /// Where it was said, in lower-case wire form.
+    pub name: Arc<[u8]>,
 }
 
 /// Members that one message may have looked at for deletions of shared names and for members known by their addresses: some
@@ -74,6 +85,8 @@ pub(super) struct Drafts<'a> {
     drafts: BTreeMap<PoolHandle, BTreeMap<MemberName, Draft>>,
     /// Names with ordinary records that the message is about.
     names: BTreeMap<Box<[u8]>, NameDraft>,
+    /// What operators say of members: the last word, `None` for the end of a drain.
+    drains: BTreeMap<(PoolHandle, MemberName), Option<DrainWord>>,
     /// Pools that its first member makes.
     making: BTreeSet<PoolHandle>,
     /// Pools that it names and that nobody sees yet.
@@ -112,6 +125,7 @@ impl<'a> Drafts<'a> {
             terms,
             drafts: BTreeMap::new(),
             names: BTreeMap::new(),
+            drains: BTreeMap::new(),
             making,
             unpublished: BTreeSet::new(),
             creatable,
@@ -236,9 +250,11 @@ impl<'a> Drafts<'a> {
         self.names.entry(name.into()).or_insert_with(|| NameDraft::of(publisher, name, now_ms))
     }
 
-    /// Every member that is drafted.
+    /// Every member that is drafted, or of which an operator says something.
     pub fn members(&self) -> impl Iterator<Item = (&PoolHandle, &MemberName)> {
-        self.drafts.iter().flat_map(|(pool, drafts)| drafts.keys().map(move |name| (pool, name)))
+        let drafted =
+            self.drafts.iter().flat_map(|(pool, drafts)| drafts.keys().map(move |name| (pool, name)));
+        drafted.chain(self.drains.keys().map(|(pool, name)| (pool, name)))
     }
 
     /// Every pool of which all members were looked at.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::attributes::BadAttribute;
+use super::drain::DRAIN_S_MAX;
 use super::names::member_text;
 use crate::security;
 use crate::wire::tsig::TsigFailure;
@@ -193,6 +194,50 @@ pub enum Refusal {
         /// What does not hold.
         condition: Condition,
     },
+    /// A word about a drain from who is no operator.
+    #[error(
+        "draining {} of pool {} takes a grant for the pool with `admin = true`",
+        member_text(name),
+        name_text(pool)
+    )]
+    NotOperator {
+        /// The pool.
+        pool: Box<[u8]>,
+        /// The member.
+        name: Box<[u8]>,
+    },
+    /// A drain of somebody whom nobody knows, which may be a slip of the pen.
+    #[error(
+        "{} is not a member of {}, nor was it lately: there is nobody to drain",
+        member_text(name),
+        name_text(pool)
+    )]
+    NobodyToDrain {
+        /// The pool.
+        pool: Box<[u8]>,
+        /// The member.
+        name: Box<[u8]>,
+    },
+    /// A TXT record that says something else than for how long, and why.
+    #[error(
+        "\"{text}\" is no word about a drain: write \"for=SECONDS\" (1 to {DRAIN_S_MAX}), \"why=TEXT\", both, or one empty string"
+    )]
+    BadDrain {
+        /// The string.
+        text: String,
+    },
+    /// A member joins that says that it wants no clients: it drained before, and left.
+    #[error(
+        "{} of pool {} says that it drains: once it has left, it joins without `drain`",
+        member_text(name),
+        name_text(pool)
+    )]
+    JoinsDraining {
+        /// The pool.
+        pool: Box<[u8]>,
+        /// The member.
+        name: Box<[u8]>,
+    },
     /// A limit of this server.
     #[error("{0}")]
     Limit(String),
@@ -295,6 +340,10 @@ impl Refusal {
             | Refusal::AbovePools { .. }
             | Refusal::NoPool { .. }
             | Refusal::NotServed { .. }
+            | Refusal::NotOperator { .. }
+            | Refusal::NobodyToDrain { .. }
+            | Refusal::BadDrain { .. }
+            | Refusal::JoinsDraining { .. }
             | Refusal::Limit(_) => Rcode::REFUSED,
         }
     }
@@ -303,6 +352,6 @@ impl Refusal {
     pub fn extended_error(&self) -> ExtendedError {
         let code =
             if self.rcode() == Rcode::REFUSED { ExtendedError::PROHIBITED } else { ExtendedError::OTHER };
-        ExtendedError { code, text: self.to_string() }
+        ExtendedError { code, text: self.to_string().into() }
     }
 }

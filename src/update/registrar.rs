@@ -4,6 +4,7 @@ mod publish;
 mod reload;
 mod replay;
 mod restore;
+mod silence;
 mod update;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -26,6 +27,8 @@ use crate::zone::file::ZoneRecords;
 use crate::zone::{Draft, Dynamics, Identity, RotorIds, ZoneSet, ZoneSettings};
 
 pub use reload::{Reload, Reloaded};
+use silence::Crowds;
+pub use silence::Silenced;
 
 /// How often pools that nobody uses are looked for, milliseconds.
 const FORGET_EVERY_MS: u64 = 60_000;
@@ -146,6 +149,7 @@ pub struct Registrar {
     overtaken: Vec<Change>,
     /// Pools whose changes were taken back since the last publication.
     undone: BTreeSet<PoolHandle>,
+    crowds: Crowds,
 }
 
 impl Registrar {
@@ -183,6 +187,7 @@ impl Registrar {
             seconds: Seconds::default(),
             overtaken: Vec::new(),
             undone: BTreeSet::new(),
+            crowds: Crowds::default(),
         };
         let begun = registrar.reload(Reload { zones: drafts, ..Reload::default() }, now_ms)?;
         registrar.overtaken = begun.changes;

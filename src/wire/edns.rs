@@ -1,6 +1,7 @@
 //! EDNS(0): the OPT record (RFC 6891), the lease option (RFC 9664), for whom a client asks (RFC 7871), cookies (RFC 7873), the
 //! idle timeout of a TCP connection (RFC 7828) and extended errors (RFC 8914).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -166,7 +167,7 @@ pub struct ExtendedError {
     /// The info code, RFC 8914 section 4.
     pub code: u16,
     /// Why, in a sentence. Cut to 200 octets on the wire.
-    pub text: String,
+    pub text: Cow<'static, str>,
 }
 
 impl ExtendedError {
@@ -176,12 +177,14 @@ impl ExtendedError {
     pub const NOT_AUTHORITATIVE: u16 = 20;
     /// "Not Supported": nothing here can do this (RFC 8914 section 4.22).
     pub const NOT_SUPPORTED: u16 = 21;
+    /// "Stale Answer": what it says may be over (RFC 8914 section 4.4).
+    pub const STALE: u16 = 3;
     /// "Other" (RFC 8914 section 4.1).
     pub const OTHER: u16 = 0;
 
-    /// An error without a text. No allocation.
-    pub fn of(code: u16) -> Self {
-        ExtendedError { code, text: String::new() }
+    /// An error with a text that is known beforehand. No allocation.
+    pub fn of(code: u16, text: &'static str) -> Self {
+        ExtendedError { code, text: Cow::Borrowed(text) }
     }
 }
 
@@ -422,7 +425,7 @@ mod tests {
         let mut buffer = [0; 512];
         let mut reply = Reply::new(&mut buffer, 512).unwrap();
         let lease = LeaseOption { lease_s: 7, key_lease_s: Some(9) };
-        let error = ExtendedError { code: ExtendedError::PROHIBITED, text: "é".repeat(150) };
+        let error = ExtendedError { code: ExtendedError::PROHIBITED, text: "é".repeat(150).into() };
         let cookie: [u8; COOKIE_LEN] = std::array::from_fn(|i| i as u8);
         let (lease, error, keepalive) = (Some(lease), Some(error), Some(0x0102));
         let record = OptRecord { lease, error, cookie: Some(cookie), keepalive, ..OptRecord::default() };

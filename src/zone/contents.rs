@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::Guard;
 
 use super::listing::{EMPTY_TXT, promised_s};
-use super::{Below, FIXED_LEN, Listing, Node, PoolView, RecordList, Role, Zone};
+use super::{Below, FIXED_LEN, Listing, Node, PoolView, RecordList, Records, Role, Zone};
 use crate::membership::LeaseTable;
 use crate::wire::{NameKey, Rtype};
 
@@ -89,9 +89,12 @@ impl Contents<'_> {
                 self.of_list(&view.v4, true, rtype, see)?;
                 self.of_list(&view.v6, true, rtype, see)
             }
-            Below::Service(list, of_all) => self.of_list(list, of_all, rtype, see),
+            Below::Service(service, of_all) => match view.service(service) {
+                Some(list) => self.of_list(list, of_all, rtype, see),
+                None => ControlFlow::Continue(()),
+            },
             Below::Member(member) => {
-                for (list, places) in [(&view.v4, &member.v4), (&view.v6, &member.v6)] {
+                for (list, places) in view.own_records(member) {
                     if is_wanted(rtype, list.rtype) {
                         let mut places = places.start as usize..places.end as usize;
                         places.try_for_each(|place| self.of_place(list, place, see))?;
@@ -153,7 +156,7 @@ impl Contents<'_> {
         places.try_for_each(|place| self.of_place(list, place, see))
     }
 
-    fn of_place(&self, list: &RecordList, place: usize, see: See<'_>) -> ControlFlow<()> {
+    fn of_place(&self, list: &Records, place: usize, see: See<'_>) -> ControlFlow<()> {
         match list.holds.get(place).is_some_and(|hold| hold.ends_ms(self.leases) > self.now_ms) {
             true => see(rdata_of(list.record(place))),
             false => ControlFlow::Continue(()),

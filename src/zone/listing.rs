@@ -285,6 +285,8 @@ pub fn promised_s(view: &PoolView, service: &[u8], leases: &LeaseTable, now_ms: 
     };
     match view.freshness(leases, now_ms) {
         Freshness::Whole => Some(most_s),
+        // Nobody is listed that is lost.
+        Freshness::Frozen => None,
         Freshness::Until(ends_ms) => Some(left_s(ends_ms)),
         Freshness::Ended => {
             let members = (0..list.members()).filter(|&member| list.ranking.takes_part(member));

@@ -49,7 +49,7 @@ pub use index::Index;
 pub use listing::{EMPTY_TXT, Entry, Listing, promised_s};
 pub use names::{has_asterisk, is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
-pub use pool_view::{Below, Freshness, Hold, MemberView, PoolView, RecordList};
+pub use pool_view::{Below, DrainView, Freshness, Hold, MemberView, PoolView, RecordList, Records};
 pub use publish::{Publisher, RotorIds, labels_of};
 pub use settings::{LAST_GOOD_MS, OnAllDown, PoolSettings, ZoneSettings};
 use shape::Shape;

@@ -125,7 +125,7 @@ pub fn has_asterisk(mut name: &[u8]) -> bool {
 }
 
 /// Whether records of a type, `labels` left of a pool's name, are the pool's own, so that no ordinary record may stand
-/// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`; and whatever leads
+/// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`, words about drains; and whatever leads
 /// elsewhere or is a wildcard, at its name or below.
 pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     let is_address = matches!(rtype, Rtype::A | Rtype::AAAA);
@@ -148,6 +148,7 @@ pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
         [b"_status", service, protocol] if is_underscored(service) && is_underscored(protocol) => {
             rtype == Rtype::TXT
         }
+        [b"_drain", member] if !is_underscored(member) => rtype == Rtype::TXT,
         [service, protocol] if is_underscored(service) && is_underscored(protocol) => rtype == Rtype::SRV,
         [label] if !is_underscored(label) => is_address || rtype == Rtype::TXT,
         _ => false,

@@ -2,6 +2,7 @@
 
 mod build;
 mod fields;
+mod good;
 mod list;
 mod rank;
 
@@ -10,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::PoolSettings;
-use crate::membership::{ELSEWHERE, LeaseRef, LeaseTable, Load};
+use crate::membership::{Drain, ELSEWHERE, LeaseRef, LeaseTable, Load};
 use crate::policy::{Ranking, Warmth};
 use crate::wire::Rtype;
 
 pub(super) use build::ViewBuilder;
+pub(super) use good::Remembered;
 pub(super) use rank::PoolRotors;
 
 /// What a record's life hangs on.
@@ -153,12 +155,30 @@ pub struct MemberView {
     pub ttl_s: u32,
     /// Its own life, which ends with its last address.
     pub hold: Hold,
-    /// Its places in the pool's A and AAAA lists.
+    /// Why it gets no more clients, if it drains. Then its addresses are apart from the pool's.
+    pub drain: Option<DrainView>,
+    /// Its places in the pool's A and AAAA lists, or among the addresses apart.
     pub v4: Range<u32>,
     /// As `v4`.
     pub v6: Range<u32>,
     /// Its attributes as one TXT record, encoded; empty if it has none.
     pub txt: Box<[u8]>,
+}
+
+/// A drain as people are told of it.
+#[derive(Debug, Clone)]
+pub enum DrainView {
+    /// The member's own word; it leaves at this moment, monotonic milliseconds.
+    Own(u64),
+    /// An operator's.
+    Operators(Arc<Drain>),
+}
+
+impl MemberView {
+    /// Whether answers for its pool may have it at all.
+    pub fn is_in_service(&self) -> bool {
+        self.drain.is_none()
+    }
 }
 
 /// What a member's shares hang on that moves while what it registered stays.
@@ -176,8 +196,8 @@ pub enum Below<'v> {
     Member(&'v MemberView),
     /// `all`: every member in service.
     All,
-    /// A service, and whether of `all`.
-    Service(&'v RecordList, bool),
+    /// A service that the pool knows, and whether of `all`.
+    Service(&'v [u8], bool),
     /// `_status`: what the pool makes of its members, for people who look into it; below a service's name, of its SRV records.
     Status(Option<&'v RecordList>),
     /// A name that others lie below.
@@ -195,6 +215,8 @@ pub enum Freshness {
     Until(u64),
     /// Something in it may have ended: look at each record.
     Ended,
+    /// What is in it has ended, and is answered all the same, to be asked for again in a second.
+    Frozen,
 }
 
 /// A pool, published.
@@ -212,6 +234,12 @@ pub struct PoolView {
     /// How each member stands in the services' records, and since when, monotonic milliseconds.
     shown: Arc<[Standing]>,
     shown_since_ms: u64,
+    /// The A and AAAA records of members that drain: in answers for their own names alone.
+    apart: [Arc<Records>; 2],
+    /// Who was good last, while nobody is, and until when it is answered, monotonic milliseconds.
+    last_good: Option<(Arc<PoolView>, u64)>,
+    /// Whether it is itself that of another view.
+    is_frozen: bool,
     /// The pool's A records.
     pub v4: RecordList,
     /// The pool's AAAA records.
@@ -229,13 +257,14 @@ impl PoolView {
     /// every `SCAN_EVERY_MS`, however many ask: a pool whose members keep renewing is scanned once in (lease - TTL), and one
     /// with a member that does not costs no more than ten scans a second.
     pub fn freshness(&self, leases: &LeaseTable, now_ms: u64) -> Freshness {
+        if self.is_frozen {
+            return Freshness::Frozen;
+        }
         let enough_ms = now_ms.saturating_add(u64::from(self.settings.ttl_s) * 1000);
         let mut first_end_ms = self.first_end_ms.load(Ordering::Relaxed);
         if first_end_ms < enough_ms && self.scan_at_ms.load(Ordering::Relaxed) <= now_ms {
             self.scan_at_ms.store(now_ms + SCAN_EVERY_MS, Ordering::Relaxed);
-            let lists = [&self.v4, &self.v6].into_iter().chain(self.services.iter().map(|(_, list)| list));
-            let lists = lists.chain(self.bindings.iter());
-            let ends = lists.flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases));
+            let ends = self.lists().flat_map(|list| list.holds.iter()).map(|hold| hold.ends_ms(leases));
             first_end_ms = ends.min().unwrap_or(u64::MAX);
             self.first_end_ms.store(first_end_ms, Ordering::Relaxed);
         }
@@ -247,7 +276,7 @@ impl PoolView {
     }
 
     /// Resolves the labels left of the pool's name, in lower-case wire form without a root label.
-    pub fn below(&self, labels: &[u8]) -> Below<'_> {
+    pub fn below<'v>(&'v self, labels: &'v [u8]) -> Below<'v> {
         const ALL: &[u8] = b"\x03all";
         if labels == ALL {
             return Below::All;
@@ -257,8 +286,8 @@ impl PoolView {
             _ => (labels, false),
         };
         if service.get(1) == Some(&b'_') {
-            if let Some(list) = self.service(service) {
-                return Below::Service(list, of_all);
+            if self.service(service).is_some() {
+                return Below::Service(service, of_all);
             }
             if let Some(of) = labels.strip_prefix(b"\x07_status") {
                 match self.service(of) {
@@ -282,6 +311,40 @@ impl PoolView {
         }
         let at = self.members.binary_search_by(|member| member.label.as_ref().cmp(label));
         at.ok().and_then(|at| self.members.get(at)).map_or(Below::Missing, Below::Member)
+    }
+
+    /// The records that a member's places are in.
+    pub fn own_records<'v>(&'v self, member: &'v MemberView) -> [(&'v Records, &'v Range<u32>); 2] {
+        let [v4, v6]: [&Records; 2] = match &member.drain {
+            None => [&self.v4, &self.v6],
+            Some(_) => self.apart.each_ref().map(AsRef::as_ref),
+        };
+        [(v4, &member.v4), (v6, &member.v6)]
+    }
+
+    /// Who was good last, if nobody is now and it is not too long ago.
+    pub fn last_good(&self, now_ms: u64) -> Option<&PoolView> {
+        self.last_good.as_ref().filter(|(_, until_ms)| now_ms < *until_ms).map(|(view, _)| &**view)
+    }
+
+    /// Whether any member is fit to serve that has records in a list: its lease runs, it does not drain, and it weighs something.
+    pub fn is_anyone_fit(&self, list: &RecordList, leases: &LeaseTable, now_ms: u64) -> bool {
+        if list.ranking.is_empty() {
+            return false;
+        }
+        if self.freshness(leases, now_ms) != Freshness::Ended {
+            return true;
+        }
+        let is_live = |place: usize| list.holds.get(place).is_some_and(|hold| hold.ends_ms(leases) > now_ms);
+        (0..list.members())
+            .any(|member| list.ranking.takes_part(member) && list.of_member(member).any(is_live))
+    }
+
+    /// Whether leases of its members are held that are over, and `ends_ms` is the end of one.
+    pub fn is_held(&self, ends_ms: u64, leases: &LeaseTable, now_ms: u64) -> bool {
+        let crowd = self.members.first().map(|member| leases.crowd(member.hold.lease));
+        let held_ms = crowd.map_or(0, |crowd| leases.held_until_ms(crowd));
+        held_ms > now_ms && ends_ms <= held_ms
     }
 
     /// The SRV records of a service that the pool knows.
@@ -308,6 +371,12 @@ impl PoolView {
     /// The lists of the pool's own name.
     pub fn own_lists(&self) -> impl Iterator<Item = &RecordList> {
         [&self.v4, &self.v6].into_iter().chain(self.bindings.iter())
+    }
+
+    /// The lists that answers for the pool and its services are made of.
+    fn lists(&self) -> impl Iterator<Item = &RecordList> {
+        let services = self.services.iter().map(|(_, list)| list);
+        [&self.v4, &self.v6].into_iter().chain(services).chain(self.bindings.iter())
     }
 
     /// The member whose record a hold is.

@@ -15,10 +15,10 @@ use ranking::Due;
 
 use super::build::FileMark;
 use super::names::{Ends, Names};
-use super::pool_view::{PoolRotors, ViewBuilder};
+use super::pool_view::{PoolRotors, Remembered, ViewBuilder};
 use super::shape::ShapeNames;
-use super::{Cell, Dynamic, Node, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
-use crate::membership::{PoolHandle, Roll};
+use super::{Cell, Dynamic, Node, OnAllDown, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
+use crate::membership::{Change, PoolHandle, Roll};
 use crate::policy::RotorId;
 use crate::wire::WireError;
 
@@ -76,6 +76,8 @@ struct Published {
     empty_since_ms: Option<u64>,
     /// From when on it may be ranked again, monotonic milliseconds.
     rank_from_ms: u64,
+    /// Whom it lost, if it answers with those that were good last.
+    remembered: Remembered,
 }
 
 /// What came of a pool's services.
@@ -231,14 +233,14 @@ impl Publisher {
             labels,
             settings: &known.settings,
             rotors: &known.rotors,
-            leases: roll.leases(),
+            roll,
             before: match &before.role {
                 Role::Pool(view) => Some(view),
                 _ => None,
             },
             now_ms,
         };
-        let (view, again_ms) = builder.build(&entries);
+        let (view, again_ms) = builder.build(&entries, &known.remembered);
         let cost = view.ranking_cost();
         let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&before.rrsets));
         known.cell.store(Node { rrsets, role: Role::Pool(view) });
@@ -256,6 +258,14 @@ impl Publisher {
         }
         learned.forgotten.iter().for_each(|service| self.unlist(pool, service, &cell));
         self.list_pool(pool, &cell)
+    }
+
+    /// Notes a member that was lost, if its pool answers with those that were good last; and who is back, or has left.
+    pub fn remember(&mut self, change: &Change, now_ms: u64) {
+        let known = self.pools.get_mut(&change.pool);
+        if let Some(known) = known.filter(|known| known.settings.on_all_down == OnAllDown::LastGood) {
+            known.remembered.note(change, now_ms);
+        }
     }
 
     /// Forgets pools that registrations made and that have been empty for an hour.
@@ -302,6 +312,7 @@ impl Published {
             pending: None,
             empty_since_ms: None,
             rank_from_ms: 0,
+            remembered: Remembered::default(),
         }
     }
 

@@ -18,7 +18,7 @@ use rollcall::policy::{Policy, Shown};
 use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::store::{Moment, Store};
-use rollcall::update::{self, Clock, Limits, Registrar, Reload, Reloaded, Request, ZoneInput};
+use rollcall::update::{self, Clock, Limits, Registrar, Reload, Reloaded, Request, Silenced, ZoneInput};
 use rollcall::wire::{Name, NameKey, Question, lower, tsig};
 use rollcall::zone::{Draft, OnAllDown, PoolSettings, ZoneSettings, file, later};
 
@@ -206,6 +206,8 @@ pub struct World {
     /// Every change so far.
     pub changes: Vec<Change>,
     pub source: IpAddr,
+    /// Every zone that was held, and held no more, so far.
+    pub silenced: Vec<Silenced>,
 }
 
 impl World {
@@ -286,6 +288,7 @@ impl World {
             wall_ms,
             changes: restored,
             source: "127.0.0.1".parse().unwrap(),
+            silenced: Vec::new(),
         }
     }
 
@@ -357,6 +360,18 @@ impl World {
         self.now_ms += ms;
         self.wall_ms += ms;
         self.expire();
+    }
+
+    /// Time passes as it does for a server: it ticks every 50 ms, looks at leases, holds and expires.
+    pub fn live(&mut self, ms: u64) {
+        let until_ms = self.now_ms + ms;
+        while self.now_ms < until_ms {
+            let step_ms = (until_ms - self.now_ms).min(50);
+            self.advance_unswept(step_ms);
+            let heard = self.registrar.listen(self.now_ms);
+            self.silenced.extend(heard);
+            self.expire();
+        }
     }
 
     /// Time passes and the server's tick is late: nothing has been swept.

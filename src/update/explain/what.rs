@@ -92,6 +92,9 @@ impl<'z> Names<'z> {
             (Target::Service(_, service), None | Some(Rtype::SRV)) => {
                 format!("service {} of {whose}", name_text(service))
             }
+            (Target::Drain(_, drained), None | Some(Rtype::TXT)) => {
+                format!("drain of member {} of pool {pool}", member_text(drained))
+            }
             (Target::InPool(in_pool), Some(rtype))
                 if !one
                     && pool_needs(

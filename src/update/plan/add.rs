@@ -31,6 +31,7 @@ impl<'a> Drafts<'a> {
                 self.draft(pool, member).add_attributes(rdata);
                 Ok(())
             }
+            (Target::Drain(pool, member), Rtype::TXT, _) => self.drain(pool, member, rdata),
             (Target::Service(pool, service), Rtype::SRV, _) => {
                 let srv = Srv::read(rdata).ok_or(WireError::BadRdata { at: 0, rtype })?;
                 let member = srv.member(&pool)?;

@@ -53,6 +53,7 @@ impl<'a> Drafts<'a> {
     pub fn grant_for_nothing(&self, target: &Target) -> Result<Option<&'a Grant>, Refusal> {
         match target {
             Target::Pool(pool) | Target::Service(pool, _) => self.grant(&self.pool_text(pool), &[]).map(Some),
+            Target::Drain(pool, name) => self.operator(pool, name).map(Some),
             Target::Member(..) | Target::InPool(_) | Target::Elsewhere => Ok(None),
         }
     }

@@ -42,7 +42,7 @@ impl<'a> Drafts<'a> {
                     |_: &Self, member: &Member| member.services.iter().any(|held| held.service == *service);
                 self.look(pool, offers, 1)?.is_empty()
             }
-            Target::InPool(_) | Target::Elsewhere => true,
+            Target::Drain(..) | Target::InPool(_) | Target::Elsewhere => true,
         })
     }
 
@@ -63,7 +63,8 @@ impl<'a> Drafts<'a> {
 
     /// Deletes all RRsets of a name: what membership has there, and the ordinary ones as far as the sender may.
     pub(super) fn delete_name(&mut self, target: Target, name: &[u8]) -> Result<(), Refusal> {
-        let is_pools = matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..));
+        let is_pools =
+            matches!(target, Target::Pool(_) | Target::Member(..) | Target::Service(..) | Target::Drain(..));
         let standing = match self.names.get(name) {
             Some(draft) => draft.deletable(),
             None => NameDraft::of(self.publisher, name, self.terms.now_ms).deletable(),
@@ -92,10 +93,13 @@ impl<'a> Drafts<'a> {
                     self.draft(pool.clone(), member).delete_service(&service, None);
                 }
             }
-            Target::Service(pool, _) | Target::InPool(pool) if rtype.is_some() => {
+            Target::Drain(pool, member) if matches!(rtype, None | Some(Rtype::TXT)) => {
+                self.undrain(pool, member);
+            }
+            Target::Service(pool, _) | Target::Drain(pool, _) | Target::InPool(pool) if rtype.is_some() => {
                 return self.delete_nothing(Target::InPool(pool));
             }
-            Target::Service(..) | Target::InPool(_) | Target::Elsewhere => {}
+            Target::Service(..) | Target::Drain(..) | Target::InPool(_) | Target::Elsewhere => {}
         }
         Ok(())
     }
@@ -104,7 +108,7 @@ impl<'a> Drafts<'a> {
     pub(super) fn delete_nothing(&mut self, target: Target) -> Result<(), Refusal> {
         match target {
             Target::Member(pool, member) => _ = self.draft(pool, member),
-            Target::Pool(pool) | Target::Service(pool, _) | Target::InPool(pool) => {
+            Target::Pool(pool) | Target::Service(pool, _) | Target::Drain(pool, _) | Target::InPool(pool) => {
                 _ = self.grant(&self.pool_text(&pool), &[])?;
             }
             Target::Elsewhere => {}
@@ -138,6 +142,7 @@ impl<'a> Drafts<'a> {
             (Target::Member(pool, member), Rtype::TXT) => {
                 self.draft(pool, member).delete_attributes(rdata);
             }
+            (Target::Drain(pool, member), Rtype::TXT) => self.undrain(pool, member),
             (Target::Service(pool, service), Rtype::SRV) => {
                 let srv = Srv::read(rdata).ok_or(WireError::BadRdata { at: 0, rtype })?;
                 match srv.member(&pool) {

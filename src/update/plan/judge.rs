@@ -87,13 +87,14 @@ impl<'a> Drafts<'a> {
 
     /// Judges what stands at the end: all of it is allowed, or nothing is done.
     pub fn finish(mut self) -> Result<Plan, Refusal> {
-        let (verdicts, names, ignored) = (Vec::new(), Vec::new(), Vec::new());
+        let (verdicts, names, drains, ignored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let key_lease_s = self.terms.wish.and_then(|wish| wish.key_lease_s);
         let key_lease_s = key_lease_s.map(|seconds| seconds.min(KEY_LEASE_MS_MAX / 1000));
         let unchanged = Vec::new();
-        let mut plan = Plan { verdicts, names, unchanged, left: Left::Nothing, key_lease_s, ignored };
+        let mut plan = Plan { verdicts, names, drains, unchanged, left: Left::Nothing, key_lease_s, ignored };
         self.check_services()?;
         self.finish_names(&mut plan)?;
+        self.finish_drains(&mut plan)?;
         for (pool, drafts) in std::mem::take(&mut self.drafts) {
             let text = self.pool_text(&pool);
             for (name, draft) in drafts {

@@ -28,6 +28,9 @@ impl Registrar {
             looked_at += lapsed.len();
             changes.extend(lapsed.into_iter().map(Change::Name));
         }
+        let over = self.roll.drains_over(now_ms, limit.saturating_sub(looked_at));
+        looked_at += over.len();
+        changes.extend(over.into_iter().map(Change::Drain));
         while looked_at < limit
             && let Some(over) = self.floors.pop_over(now_ms)
         {
@@ -45,11 +48,19 @@ impl Registrar {
         let mut visible = BTreeSet::new();
         for change in changes {
             let mut is_visible = change.is_visible();
-            if let Change::Member(change) = change {
-                self.move_lease(change, now_ms);
-                let is_back = self.is_claimed(&change.pool);
-                is_visible |= is_back;
-                reshaped.extend((is_back || change.reshapes()).then(|| Arc::clone(&change.pool)));
+            match change {
+                Change::Member(change) => {
+                    self.move_lease(change, now_ms);
+                    self.remember(change, now_ms);
+                    let is_back = self.is_claimed(&change.pool);
+                    is_visible |= is_back;
+                    reshaped.extend((is_back || change.reshapes()).then(|| Arc::clone(&change.pool)));
+                }
+                Change::Drain(change) => {
+                    self.roll.set_drain(change);
+                    reshaped.insert(Arc::clone(&change.pool));
+                }
+                Change::Name(_) | Change::Floor(_) => {}
             }
             visible.extend(is_visible.then(|| self.zone_of(change.zone_name())).flatten());
         }
@@ -67,7 +78,7 @@ impl Registrar {
             match change {
                 // The views are in place: the leases of those who left may end, and their slots be used again.
                 Change::Member(change) => self.roll.release(change),
-                Change::Drain(change) => self.roll.set_drain(change),
+                Change::Drain(_) => {}
                 Change::Name(change) => self.publish_name(change, now_ms)?,
                 Change::Floor(raised) => self.floors.publish(raised, now_ms),
             }
@@ -94,6 +105,14 @@ impl Registrar {
         let mut left = cost_max;
         for (publisher, _) in self.zones.iter_mut() {
             left = left.saturating_sub(publisher.rank_due(self.roll.leases(), now_ms, left));
+        }
+    }
+
+    /// Notes whom a pool's answers may fall back on when nobody fit is left: who was lost, not who left.
+    fn remember(&mut self, change: &membership::Change, now_ms: u64) {
+        let at = self.zone_of(&change.pool);
+        if let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) {
+            publisher.remember(change, now_ms);
         }
     }
 

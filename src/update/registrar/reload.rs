@@ -82,6 +82,7 @@ impl Registrar {
             }
         }
         let retired = self.replace(opened, &unloaded);
+        self.watch_zones();
         self.keyring = keyring.unwrap_or_else(|| std::mem::take(&mut self.keyring));
         self.moved.extend(serials.iter().map(|(apex, _)| apex.clone()));
         self.records = self.zones.iter().map(|(publisher, _)| publisher.difference()).sum();

@@ -78,6 +78,19 @@ impl Registrar {
             }
         }
         plan.names = names;
+        let mut drains = Vec::with_capacity(plan.drains.len());
+        for drain in std::mem::take(&mut plan.drains) {
+            let floors = [self.floor_of_name(key, &drain.name, now_ms)];
+            match self.age(signed, &floors, clock.wall_s) {
+                Age::Older => return replayed(&floors),
+                Age::Again => {}
+                Age::New | Age::SameSecond => {
+                    drains.push(drain);
+                    met.extend(floors);
+                }
+            }
+        }
+        plan.drains = drains;
         self.note_same_second(signed, &met, now_ms);
         Ok(())
     }
@@ -152,7 +165,7 @@ impl Registrar {
     }
 
     /// What a plan raises of floors by key and name: those of the ordinary records that it changes, and of the members that
-    /// an administrator changes.
+    /// an administrator changes, and drains.
     pub(super) fn raised(
         &self,
         plan: &Plan,
@@ -167,7 +180,8 @@ impl Registrar {
             let is_durable = change.is_durable();
             (Arc::clone(&change.name), is_durable)
         });
-        let raised = of_members.chain(of_names).map(|(name, is_durable)| {
+        let of_drains = plan.drains.iter().map(|drain| (Arc::clone(&drain.name), true));
+        let raised = of_members.chain(of_names).chain(of_drains).map(|(name, is_durable)| {
             let before = self.floors.get(key.name(), &name, now_ms);
             let (key, floor) = (key.name().clone(), Some(signed));
             Change::Floor(NameFloor { key, name, before, floor, is_durable })

@@ -2,7 +2,7 @@
 
 use super::Registrar;
 use crate::change::{Change, NameFloor};
-use crate::membership::{Absence, MemberName, PoolHandle, Registered};
+use crate::membership::{Absence, Drain, MemberName, PoolHandle, Registered};
 
 impl Registrar {
     /// Brings a member back that the store held. `None` if no zone has its pool any more, or the server is full. The change
@@ -22,6 +22,7 @@ impl Registrar {
         }
         let (publisher, _) = self.zones.get_mut(at)?;
         publisher.claim(pool, &mut self.rotors, now_ms);
+        let registered = Registered { crowd: self.crowd_at(at), ..registered };
         self.roll.put(pool, name, registered, now_ms).ok().map(Change::Member)
     }
 
@@ -30,6 +31,11 @@ impl Registrar {
         if self.zones.at(apex).is_none() {
             self.serials_elsewhere.insert(apex.into(), serial);
         }
+    }
+
+    /// Puts an operator's drain back, before members are published.
+    pub fn restore_drain(&mut self, pool: &PoolHandle, name: &MemberName, drain: Drain) {
+        self.roll.put_drain(pool, name, drain);
     }
 
     /// Keeps what the store held of a member that is gone, also where no zone has its pool now: it ends by itself.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Clock, Handled, Registrar, Request};
 use crate::change::Change;
-use crate::membership::{Crowd, Leaving, Registered, Signed, lease_end_ms};
+use crate::membership::{Leaving, Registered, Signed, lease_end_ms};
 use crate::security::{Sender, Sent};
 use crate::update::draft::Verdict;
 use crate::update::message::Outline;
@@ -136,6 +136,7 @@ impl Registrar {
     ) -> Result<Vec<Change>, Refusal> {
         ignored.extend(plan.ignored);
         let mut changes = Vec::new();
+        let crowd = self.crowd_at(at);
         for Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews } in plan.verdicts {
             let signed = signed.filter(|_| !is_by_admin);
             changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
@@ -158,7 +159,7 @@ impl Registrar {
                         signed,
                         said,
                         renews,
-                        crowd: Crowd::default(),
+                        crowd,
                         restored: false,
                     };
                     let put = self.roll.put(&pool, &name, registered, now_ms);
@@ -167,6 +168,7 @@ impl Registrar {
             }
         }
         changes.extend(plan.names.into_iter().map(|name| Change::Name(name.change)));
+        changes.extend(plan.drains.into_iter().map(|drain| Change::Drain(drain.change)));
         Ok(changes)
     }
 }

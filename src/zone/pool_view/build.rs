@@ -1,14 +1,15 @@
 //! From a pool's members to its view: every record encoded once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::good::Remembered;
 use super::list::ListBuilder;
 use super::rank::{Electorate, PoolRotors, Standings, turn_of};
-use super::{Hold, MemberView, PoolView, RecordList};
-use crate::membership::{ELSEWHERE, Entry, LeaseTable, Member, MemberName, Service};
+use super::{DrainView, Hold, MemberView, PoolView, RecordList};
+use crate::membership::{ELSEWHERE, Entry, LeaseTable, Member, MemberName, Roll, Service};
 use crate::policy::{Candidate, Policy, Shown};
 use crate::wire::Rtype;
 use crate::zone::PoolSettings;
@@ -21,7 +22,7 @@ pub(in crate::zone) struct ViewBuilder<'a> {
     pub labels: usize,
     pub settings: &'a Arc<PoolSettings>,
     pub rotors: &'a PoolRotors,
-    pub leases: &'a LeaseTable,
+    pub roll: &'a Roll,
     /// The view that was published before, if there was one.
     pub before: Option<&'a PoolView>,
     pub now_ms: u64,
@@ -30,16 +31,39 @@ pub(in crate::zone) struct ViewBuilder<'a> {
 impl ViewBuilder<'_> {
     /// Makes the view of these members, who come in name order. When it is to be ranked again though nothing is said,
     /// monotonic milliseconds, comes with it.
-    pub fn build(&self, entries: &[(&MemberName, &Entry)]) -> (PoolView, Option<u64>) {
-        let mut v4 = ListBuilder::new(Rtype::A);
-        let mut v6 = ListBuilder::new(Rtype::AAAA);
+    pub fn build(
+        &self,
+        entries: &[(&MemberName, &Entry)],
+        remembered: &Remembered,
+    ) -> (PoolView, Option<u64>) {
+        let (mut view, again_ms) = self.view(entries);
+        let is_fit = |member: &MemberView| member.is_in_service() && member.weight > 0;
+        if !view.members.iter().any(is_fit) {
+            view.last_good = remembered.last_good(self.now_ms).map(|(good, until_ms)| {
+                let (mut view, _) = ViewBuilder { before: None, ..*self }.view(&good);
+                view.is_frozen = true;
+                (Arc::new(view), until_ms)
+            });
+        }
+        (view, again_ms)
+    }
+
+    fn view(&self, entries: &[(&MemberName, &Entry)]) -> (PoolView, Option<u64>) {
+        let lists = || [ListBuilder::new(Rtype::A), ListBuilder::new(Rtype::AAAA)];
+        let (mut serving, mut apart) = (lists(), lists());
+        let drains: BTreeMap<_, _> = self.roll.drains(self.pool).collect();
+        let leases = self.leases();
         let mut members = Vec::with_capacity(entries.len());
         let mut first_end_ms = u64::MAX;
         for (at, (name, entry)) in entries.iter().enumerate() {
             let member = &entry.member;
+            let operators = drains.get(name).map(|drain| DrainView::Operators(Arc::clone(drain)));
+            let drain = member.drains().then_some(DrainView::Own(member.drain_ends_ms)).or(operators);
+            let [v4, v6] = if drain.is_some() { &mut apart } else { &mut serving };
             let (v4_from, v6_from) = (v4.len() as u32, v6.len() as u32);
             for address in &member.addresses {
-                let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms: address.lapses_ms };
+                let lapses_ms = address.lapses_ms.min(member.drain_ends_ms);
+                let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
                 match address.ip {
                     IpAddr::V4(ip) => {
                         v4.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
@@ -49,7 +73,7 @@ impl ViewBuilder<'_> {
                     }
                 }
             }
-            let ends_ms = entry.ends_ms(self.leases);
+            let ends_ms = entry.ends_ms(leases);
             first_end_ms = first_end_ms.min(member.first_end_ms(ends_ms));
             let ttl_s = self.settings.ttl_s.min(member.own_ttl_s);
             members.push(MemberView {
@@ -58,15 +82,20 @@ impl ViewBuilder<'_> {
                 priority: member.attributes.priority().unwrap_or(Candidate::PRIORITY),
                 degradation: member.attributes.degradation().unwrap_or(Candidate::DEGRADATION),
                 ttl_s,
-                hold: Hold { lease: entry.lease, member: at as u32, lapses_ms: member.lapses_ms() },
+                hold: Hold {
+                    lease: entry.lease,
+                    member: at as u32,
+                    lapses_ms: member.lapses_ms().min(member.drain_ends_ms),
+                },
+                drain,
                 v4: v4_from..v4.len() as u32,
                 v6: v6_from..v6.len() as u32,
                 txt: attributes_txt(member, ttl_s),
             });
         }
-        let standings = Standings::of(self.settings, &members, self.before, self.leases, self.now_ms);
+        let standings = Standings::of(self.settings, &members, self.before, leases, self.now_ms);
         let again_ms = standings.rank_again_ms(self.settings, self.now_ms);
-        let electorate = |standings| Electorate { members: &members, standings, leases: self.leases };
+        let electorate = |standings| Electorate { members: &members, standings, leases };
         let (now, shown) = (electorate(&standings.now), electorate(&standings.shown));
         let ranked = |list: ListBuilder, terms: (Policy, Shown), rotor| {
             let records = list.finish();
@@ -80,7 +109,9 @@ impl ViewBuilder<'_> {
         let services = services.collect();
         // Never turned: these are answered as a whole.
         let whole = (Policy::RoundRobin, Shown::All);
-        let bindings = self.bindings(entries).into_iter().map(|list| ranked(list, whole, self.rotors.v4));
+        let bindings =
+            self.bindings(entries, &members).into_iter().map(|list| ranked(list, whole, self.rotors.v4));
+        let [v4, v6] = serving;
         let (bindings, v4, v6) = (
             bindings.collect(),
             ranked(v4, addresses, self.rotors.v4),
@@ -96,17 +127,27 @@ impl ViewBuilder<'_> {
             shown_since_ms: standings.shown_since_ms,
             services,
             bindings,
+            apart: apart.map(ListBuilder::finish),
+            last_good: None,
+            is_frozen: false,
             v4,
             v6,
         };
         (view, again_ms)
     }
 
+    fn leases(&self) -> &LeaseTable {
+        self.roll.leases()
+    }
+
     /// The members' SVCB and HTTPS records. All of them stand in every answer, in a stable order: a client chooses by their
-    /// own priority (RFC 9460 section 2.4.1). Only the weight 0 takes a member out.
-    fn bindings(&self, entries: &[(&MemberName, &Entry)]) -> Vec<ListBuilder> {
+    /// own priority (RFC 9460 section 2.4.1). Only the weight 0 and a
+    /// drain take a member out.
+    fn bindings(&self, entries: &[(&MemberName, &Entry)], members: &[MemberView]) -> Vec<ListBuilder> {
+        let serves = |at: usize| members.get(at).is_some_and(MemberView::is_in_service);
+        let in_service = entries.iter().enumerate();
         let in_service =
-            entries.iter().enumerate().filter(|(_, (_, entry))| address_weight(&entry.member) > 0);
+            in_service.filter(|(at, (_, entry))| serves(*at) && address_weight(&entry.member) > 0);
         let bound = || {
             in_service.clone().flat_map(|(at, (_, entry))| {
                 entry.member.bindings.iter().map(move |binding| (at, *entry, binding))
@@ -132,8 +173,10 @@ impl ViewBuilder<'_> {
         entries: &[(&MemberName, &Entry)],
         shown: &Electorate<'_>,
     ) -> ListBuilder {
+        let serves = |at: usize| shown.members.get(at).is_some_and(MemberView::is_in_service);
         let offers = || {
-            entries.iter().enumerate().flat_map(|(at, (name, entry))| {
+            let serving = entries.iter().enumerate().filter(|(at, _)| serves(*at));
+            serving.flat_map(|(at, (name, entry))| {
                 let offered = entry.member.services.iter().filter(|offer| *offer.service == *service);
                 offered.map(move |offer| (at as u32, *name, *entry, offer))
             })

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Published, Publisher, RotorIds};
+use super::{Published, Publisher, Remembered, RotorIds};
 use crate::membership::{PoolHandle, Roll};
 use crate::wire::{WireError, lower};
 use crate::zone::pool_view::PoolRotors;
-use crate::zone::{Cell, Dynamics, Node};
+use crate::zone::{Cell, Dynamics, Node, OnAllDown, PoolSettings};
 
 impl Publisher {
     /// What UPDATE has made of the zone's names.
@@ -106,11 +106,13 @@ impl Published {
     fn after(
         known: Option<&Published>,
         cell: Arc<Cell>,
-        settings: Arc<crate::zone::PoolSettings>,
+        settings: Arc<PoolSettings>,
         rotors: &mut RotorIds,
     ) -> Self {
         let Some(known) = known else { return Published::new(cell, settings, rotors) };
         let PoolRotors { v4, v6, services } = &known.rotors;
+        let keeps_lost = settings.on_all_down == OnAllDown::LastGood;
+        let remembered = if keeps_lost { known.remembered.clone() } else { Remembered::default() };
         let rotors = PoolRotors { v4: *v4, v6: *v6, services: services.clone() };
         Published {
             cell,
@@ -121,6 +123,7 @@ impl Published {
             pending: None,
             empty_since_ms: known.empty_since_ms,
             rank_from_ms: known.rank_from_ms,
+            remembered,
         }
     }
 

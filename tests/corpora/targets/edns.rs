@@ -41,7 +41,7 @@ fn check_cookie(cookie: &CookieOption<'_>) {
 /// A granted lease reads back as it was written, beside an error's text of any octets and length.
 fn check_granted(lease: LeaseOption, octets: &[u8]) {
     let text = String::from_utf8_lossy(octets).into_owned();
-    let error = Some(ExtendedError { code: ExtendedError::OTHER, text });
+    let error = Some(ExtendedError { code: ExtendedError::OTHER, text: text.into() });
     let opt = OptRecord { lease: Some(lease), error, ..OptRecord::default() };
     let written = written(&opt);
     let record = read_record(&written, 0).expect("a record");
