@@ -15,6 +15,7 @@ mod ordinary;
 mod reload;
 mod rfc2136;
 mod rfc9664;
+mod silence;
 mod signed;
 mod signing;
 mod status;

@@ -144,6 +144,8 @@ pub struct Setup {
     pub keys: Vec<&'static str>,
     pub zone_file: String,
     pub limits: Limits,
+    /// The longest that expiry is held, milliseconds.
+    pub freeze_max_ms: u32,
     /// Whether there is a zone below the zone, `lab`.
     pub has_nested_zone: bool,
 }
@@ -161,6 +163,7 @@ impl Default for Setup {
             keys: Vec::new(),
             zone_file: zone_file(),
             limits: LIMITS,
+            freeze_max_ms: 600_000,
             has_nested_zone: false,
         }
     }
@@ -564,7 +567,7 @@ fn zone(apex: &str, text: &str, setup: &Setup, stored: &[(Box<[u8]>, u32)]) -> Z
         settings: ZoneSettings {
             apex: name(apex),
             negative_ttl_s: 2,
-            freeze_max_ms: 600_000,
+            freeze_max_ms: setup.freeze_max_ms,
             create_pools: setup.create_pools,
             defaults: pool_settings(Policy::RoundRobin),
             pools: pools
