@@ -162,8 +162,8 @@ impl Silence {
         for (&crowd, watch) in &mut self.crowds {
             if let Some(hold) = watch.tick(is_whole, now_ms) {
                 changes.push(HoldChange { crowd, hold, count: watch.count });
-                leases.hold(crowd, 0);
             }
+            // The last one is not taken back: answers have told what it is good for.
             if matches!(watch.state, State::Held { .. }) {
                 leases.hold(crowd, now_ms + AHEAD_MS);
             }

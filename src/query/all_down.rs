@@ -54,7 +54,8 @@ impl AllDown {
 impl Writer<'_, '_> {
     /// The answer of a pool that had nothing to show by its policy.
     pub(super) fn put_all_down(&mut self, view: &PoolView, asked: Asked<'_>) -> Found {
-        if self.is_anyone_fit(view, asked) {
+        // What stands beside an answer is no question of its own.
+        if !self.is_in_answer() || self.is_anyone_fit(view, asked) {
             return Found::NoData;
         }
         let (how, found) = match &view.settings.on_all_down {

@@ -128,6 +128,11 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.set_count(self.section, before.saturating_add(records as u16));
     }
 
+    /// Whether records go into the answer section now.
+    pub fn is_in_answer(&self) -> bool {
+        self.section == Section::Answer
+    }
+
     /// Puts records of the name at `owner_at` into a section.
     pub fn aside<T>(&mut self, section: Section, owner_at: usize, put: impl FnOnce(&mut Self) -> T) -> T {
         let section = std::mem::replace(&mut self.section, section);
