@@ -40,7 +40,7 @@ const QUESTIONS: [(&str, &str, &str, Option<u16>, Answered); 21] = {
 };
 
 /// UPDATEs, their lease option, and whether they are accepted.
-const UPDATES: [(&str, &str, Option<&[u8]>, bool); 24] = [
+const UPDATES: [(&str, &str, Option<&[u8]>, bool); 26] = [
     ("join", "add m7.web 30 A 10.0.0.7; add _http._tcp.web 30 SRV 0 10 8080 m7.web", None, true),
     ("join-new-pool", "add a.fresh 30 AAAA 2001:db8::7", Some(&[0, 0, 0, 9]), true),
     ("short-form", "add web 30 A 10.0.0.77", None, true),
@@ -92,6 +92,8 @@ const UPDATES: [(&str, &str, Option<&[u8]>, bool); 24] = [
     ("delete-from-the-file", "delete info; delete a.b.c A; delete www CNAME info; delete @", None, true),
     ("apex", "add @ 60 NS ns2; delete @ NS ns; add @ 60 TXT v=1; add @ 60 TYPE65280 \\# 2 ABCD", None, true),
     ("binding", "add m1.web 30 A 10.0.0.1; add web 30 HTTPS 1 m1.web.pool.example. port=8443", None, true),
+    ("drain", "add m1.web 30 A 10.0.0.1; add m1.web 30 TXT drain=20", None, true),
+    ("operators-drain", "add _drain.m1.web 0 TXT for=60 why=bolts; delete _drain.n1.new", None, false),
     ("target-elsewhere", "add _s._tcp.web 30 SRV 0 1 5060 gw.example.net.", None, true),
 ];
 

@@ -156,7 +156,7 @@ impl Server {
         let all = || vec![NamePattern::new("*")];
         let (types, addresses) = (Types::All, Vec::from(prefixes));
         let rules = Grant { names: all(), targets: all(), types, addresses, ..Grant::to(Holder::Unsigned) };
-        let signed = Grant { key: Some(beat().name().clone()), ..rules.clone() };
+        let signed = Grant { admin: true, key: Some(beat().name().clone()), ..rules.clone() };
         let zone = ZoneInput {
             records: file::parse(ZONE_FILE.as_bytes(), Path::new("pool.example.zone"), &apex).unwrap(),
             settings: ZoneSettings {
