@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         // A reader that went away, as `head` does, has what it wanted.
         Cli::Check(args) => cli::check(&args, &mut out, &mut err).unwrap_or(EXIT_FAILED),
         Cli::Explain(args) => cli::explain(&args, &mut out, &mut err).unwrap_or(EXIT_FAILED),
+        Cli::Drain(args) => cli::drain(&args, &mut out, &mut err).unwrap_or(EXIT_FAILED),
+        Cli::Undrain(args) => cli::undrain(&args, &mut out, &mut err).unwrap_or(EXIT_FAILED),
         Cli::Keygen(args) => cli::keygen(&args, &mut out, &mut err).unwrap_or(EXIT_FAILED),
     };
     ExitCode::from(code)

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::reading::Reading;
 use super::{CheckArgs, EXIT_FAILED, EXIT_OK, explain};
-use crate::config::{self, Config, ConfigWarning, Overrides, ZoneConfig};
+use crate::config::{self, Config, ConfigWarning, FREEZE_MAX_S, Overrides, ZoneConfig};
 use crate::policy::Shown;
 use crate::security::{Grant, GrantedLease, NamePattern};
 use crate::server::clock;
-use crate::wire::{Name, name_text};
-use crate::zone::PoolSettings;
+use crate::wire::{Name, lower, name_text};
 use crate::zone::file::Progress;
+use crate::zone::{OnAllDown, PoolSettings, ZoneSettings};
 
 /// Loads the configuration as `serve` would and prints a summary on `out`, or explains an nsupdate script; warnings and
 /// errors on `err`.
@@ -81,6 +81,8 @@ struct ZoneReport {
     /// Records, the SOA included.
     records: usize,
     negative_ttl_s: u32,
+    /// 0: mass silence holds back nothing.
+    freeze_max_s: u32,
     create_pools: bool,
     /// Of pools that registrations make, and for what a declared one leaves out.
     defaults: TermsReport,
@@ -110,6 +112,12 @@ struct TermsReport {
     lease_s: u32,
     min_lease_s: u32,
     max_lease_s: u32,
+    on_all_down: &'static str,
+    /// The pool that answers then, if one does; its own `on_all_down` and `fallback` are not asked.
+    fallback: Option<String>,
+    /// Whether it answers nothing because it is the one that all others fall back on.
+    #[serde(skip)]
+    is_last: bool,
 }
 
 /// How many members an answer shows: so many, or which of them.
@@ -216,13 +224,10 @@ impl ZoneReport {
             serial: zone.records.soa.serial,
             records: zone.records.records.len() + 1,
             negative_ttl_s: settings.negative_ttl_s,
+            freeze_max_s: settings.freeze_max_ms / 1000,
             create_pools: settings.create_pools,
-            defaults: TermsReport::of(&settings.defaults),
-            pools: settings
-                .pools
-                .iter()
-                .map(|(name, pool)| PoolReport::of(name, &settings.apex, pool))
-                .collect(),
+            defaults: TermsReport::of(&settings.apex, &settings.defaults),
+            pools: settings.pools.iter().map(|(name, pool)| PoolReport::of(name, settings, pool)).collect(),
             grants: zone.grants.iter().map(GrantReport::of).collect(),
             warnings: warnings.collect(),
             file,
@@ -242,7 +247,13 @@ impl ZoneReport {
             writeln!(out, "    {name:width$}  {}", terms.text())?;
         }
         writeln!(out, "  {}", counted(self.grants.len(), "grant"))?;
-        self.grants.iter().try_for_each(|grant| writeln!(out, "    {}", grant.text()))
+        self.grants.iter().try_for_each(|grant| writeln!(out, "    {}", grant.text()))?;
+        // What everybody has is not worth a line.
+        match self.freeze_max_s {
+            FREEZE_MAX_S => Ok(()),
+            0 => writeln!(out, "  mass silence holds back no expiry (freeze_max 0)"),
+            seconds => writeln!(out, "  mass silence holds expiry back for {seconds} s at most"),
+        }
     }
 }
 
@@ -250,18 +261,30 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// A pool's name without the zone's.
+fn relative(pool: &[u8], apex: &Name) -> String {
+    let octets = pool.len().saturating_sub(apex.as_slice().len());
+    name_text(pool.get(..octets).unwrap_or_default())
+}
+
 impl PoolReport {
-    fn of(name: &Name, apex: &Name, pool: &PoolSettings) -> Self {
-        let octets = name.as_slice().len().saturating_sub(apex.as_slice().len());
-        PoolReport {
-            name: name_text(name.as_slice().get(..octets).unwrap_or_default()),
-            terms: TermsReport::of(pool),
-        }
+    fn of(name: &Name, zone: &ZoneSettings, pool: &PoolSettings) -> Self {
+        let own = OnAllDown::Fallback(lower(name.as_slice()).into());
+        let is_last = pool.on_all_down == OnAllDown::NoData && zone.defaults.on_all_down == own;
+        let terms = TermsReport { is_last, ..TermsReport::of(&zone.apex, pool) };
+        PoolReport { name: relative(name.as_slice(), &zone.apex), terms }
     }
 }
 
 impl TermsReport {
-    fn of(pool: &PoolSettings) -> Self {
+    fn of(apex: &Name, pool: &PoolSettings) -> Self {
+        let (on_all_down, fallback) = match &pool.on_all_down {
+            OnAllDown::All => ("all", None),
+            OnAllDown::LastGood => ("last-good", None),
+            OnAllDown::Fallback(pool) => ("fallback", Some(relative(pool, apex))),
+            OnAllDown::NoData => ("nodata", None),
+            OnAllDown::ServFail => ("servfail", None),
+        };
         TermsReport {
             policy: pool.policy.name(),
             ttl_s: pool.ttl_s,
@@ -272,6 +295,9 @@ impl TermsReport {
             lease_s: pool.leases.default_ms / 1000,
             min_lease_s: pool.leases.min_ms / 1000,
             max_lease_s: pool.leases.max_ms / 1000,
+            on_all_down,
+            fallback,
+            is_last: false,
         }
     }
 
@@ -285,6 +311,15 @@ impl TermsReport {
             if seconds > 0 {
                 text.push_str(&format!(", {what} {seconds} s"));
             }
+        }
+        match (self.on_all_down, &self.fallback) {
+            // What every pool does that says nothing.
+            ("all", _) => {}
+            ("fallback", Some(pool)) => text.push_str(&format!(", all down: {pool} answers")),
+            (word, _) => text.push_str(&format!(", all down: {word}")),
+        }
+        if self.is_last {
+            text.push_str(" (it is the zone's fallback itself)");
         }
         text
     }

@@ -1,16 +1,19 @@
-//! The command line; the commands that need no server, `check` and `keygen`, and `explain`, which asks one.
+//! The command line; the commands that need no server, `check` and `keygen`, `explain`, which asks one, and `drain` and
+//! `undrain`, which tell one.
 //!
 //! Data goes to standard output, messages to standard error. Commands write to what they are given and return an exit code,
 //! so tests read both; nothing here ends the process.
 
 mod check;
 mod decision;
+mod drain;
 mod explain;
 mod keygen;
 mod nsupdate_script;
 mod reading;
 mod reload;
 mod serve;
+mod session;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -22,6 +25,7 @@ use crate::wire::{Name, Rtype, tsig};
 
 pub use check::check;
 pub use decision::explain;
+pub use drain::{AdminArgs, DrainArgs, MemberPath, UndrainArgs, drain, undrain};
 pub use keygen::keygen;
 pub use serve::{ServeFailure, serve};
 
@@ -29,6 +33,8 @@ pub use serve::{ServeFailure, serve};
 pub const EXIT_OK: u8 = 0;
 /// Exit code of a command that could not, and said why on standard error. Usage errors have clap's, 2.
 pub const EXIT_FAILED: u8 = 1;
+/// Exit code of a command that was asked for what cannot be.
+pub const EXIT_USAGE: u8 = 2;
 
 /// rollcall, an authoritative DNS server that answers only with the servers that are present.
 #[derive(Debug, Parser)]
@@ -50,6 +56,12 @@ pub enum Cli {
     /// Say why the running server answers a question as it does, member by member
     #[command(after_help = DECISION_HELP)]
     Explain(DecisionArgs),
+    /// Have a member get no more clients, for a time or until `undrain`
+    #[command(after_help = drain::DRAIN_HELP)]
+    Drain(DrainArgs),
+    /// Let a drained member have clients again
+    #[command(after_help = drain::UNDRAIN_HELP)]
+    Undrain(UndrainArgs),
     /// Make a TSIG key for a server or a fleet of them
     #[command(after_help = KEYGEN_HELP)]
     Keygen(KeygenArgs),
@@ -60,6 +72,7 @@ Examples:
   rollcall serve                        serve zones/ on port 5300 of loopback
   rollcall check                        is the configuration good?
   rollcall explain web.pool.example     who is in the answer, and why
+  rollcall drain web/m1 --for 10m       no more clients for m1 of web
   rollcall keygen web                   a key for the web servers
   dig @127.0.0.1 -p 5300 web.pool.example A";
 
@@ -317,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_command_explains_itself_with_examples() {
-        for command in ["serve", "check", "explain", "keygen"] {
+        for command in ["serve", "check", "explain", "drain", "undrain", "keygen"] {
             let help = Cli::try_parse_from(["rollcall", command, "--help"]).unwrap_err().to_string();
             assert!(help.contains("Examples:\n  rollcall "), "{help}");
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use super::all_down::words;
 use super::policy_option::no_use;
 use super::{LEASE_MAX_S, Place, PolicyOf, PolicyOption};
 use crate::policy::{Policy, Shown};
@@ -220,6 +221,36 @@ pub enum Fault {
     Policy {
         /// What it was.
         text: String,
+    },
+    /// No answer that there is for when nobody fit is left.
+    #[error("`on_all_down`: \"{text}\" is no answer that there is; give one of {}", words())]
+    OnAllDown {
+        /// What it was.
+        text: String,
+    },
+    /// Another pool is to answer, and none is named.
+    #[error(
+        "`on_all_down` is \"fallback\", and there is no `fallback` here or above; give `fallback = \"POOL\"` beside it"
+    )]
+    NoFallback,
+    /// A fallback that nothing makes use of.
+    #[error("`fallback` does nothing unless `on_all_down` is \"fallback\"; set it so, or remove `fallback`")]
+    IdleFallback,
+    /// A fallback that is no pool.
+    #[error("`fallback`: \"{text}\": {reason}")]
+    Fallback {
+        /// What it was.
+        text: String,
+        /// Why not, and what to give.
+        reason: String,
+    },
+    /// A pool that is to answer when it cannot.
+    #[error(
+        "the fallback of {pool} would be {pool} itself; give it another `fallback`, or another `on_all_down`"
+    )]
+    OwnFallback {
+        /// The pool.
+        pool: String,
     },
     /// A number of answers that cannot be shown.
     #[error("`answers` is {text}; give \"all\" or 1 to {}", Shown::PICK_MAX)]

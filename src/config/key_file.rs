@@ -28,14 +28,14 @@ const SIZE_MAX: u64 = 64 * 1024;
 const MODE_REFUSED: u32 = 0o027;
 
 /// A key file, read but not looked at.
-pub(super) struct KeyFile {
+pub(crate) struct KeyFile {
     path: PathBuf,
     text: String,
     mode: u32,
 }
 
 /// A key out of a file.
-pub(super) struct FileKey {
+pub(crate) struct FileKey {
     pub key: tsig::Key,
     /// How long its secret is.
     pub secret_octets: usize,

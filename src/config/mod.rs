@@ -11,6 +11,7 @@
 //! no clock and writes nothing, so `rollcall check` may run it beside a running server. [`Reader`] reads it again while a
 //! server runs, and [`Watch`] tells when that may be worth while.
 
+mod all_down;
 mod elsewhere;
 mod error;
 mod grant;
@@ -42,6 +43,9 @@ pub use server::{Limits, StoreSettings, TcpSettings, UdpSettings};
 pub use source::Place;
 pub use warning::{ConfigWarning, Doubt};
 pub use watch::{Watch, WatchError};
+
+pub(crate) use key_file::KeyFile;
+pub(crate) use zone::{FREEZE_MAX_S, pool_name};
 
 use source::{Source, Text};
 

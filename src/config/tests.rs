@@ -1,3 +1,4 @@
+mod all_down;
 mod elsewhere;
 mod grants;
 mod keys;
@@ -12,6 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
+use crate::zone::OnAllDown;
 
 fn load_with(
     config_file: Option<&Path>,
@@ -98,6 +100,10 @@ fn everything_has_a_default() {
     assert_eq!(config.files.len(), 2);
     let zone = &config.zones[0];
     assert_eq!((zone.settings.negative_ttl_s, zone.settings.create_pools), (2, false));
+    assert_eq!(
+        (zone.settings.freeze_max_ms, &zone.settings.defaults.on_all_down),
+        (600_000, &OnAllDown::All)
+    );
     assert_eq!((zone.records.soa.serial, zone.grants.iter().len()), (1, 0));
     let defaults = &zone.settings.defaults;
     assert_eq!((defaults.policy, defaults.ttl_s), (Policy::RoundRobin, 5));
@@ -279,6 +285,10 @@ fn a_pools_status_is_for_this_machine_unless_the_zone_says_otherwise() {
 fn zone_errors() {
     for (text, wanted) in [
         ("negative_ttl = 3601\n", "1:16: `negative_ttl` is 3601; give 0 to 3600"),
+        ("freeze_max = 3601\n", "1:14: `freeze_max` is 3601; give 0 to 3600"),
+        ("freeze_max = -1\n", "1:14: `freeze_max` is -1; give 0 to 3600"),
+        ("freeze_max = '10m'\n", "1:14: `freeze_max`: invalid type: string \"10m\", expected i64"),
+        ("[[pool]]\nname = 'web'\nfreeze_max = 1\n", "3:1: `freeze_max`: unknown field"),
         ("ttl = 3601\n", "1:7: `ttl` is 3601; give 0 to 3600"),
         ("debug_from = []\n", "1:14: `debug_from` is an empty list"),
         (
@@ -470,6 +480,9 @@ fn a_zones_file_in_place_of_the_servers_is_recognised() {
     for (text, place) in [
         ("# c\ncreate_pools = true\n", "2:1: `create_pools`"),
         ("negative_ttl = 2\n", "1:1: `negative_ttl`"),
+        ("freeze_max = 0\n", "1:1: `freeze_max`"),
+        ("on_all_down = 'all'\n", "1:1: `on_all_down`"),
+        ("fallback = 'web'\n", "1:1: `fallback`"),
         ("[[pool]]\nname = 'web'\n", "1:3: `pool`"),
         ("[[grant]]\nunsigned = true\n", "1:3: `grant`"),
     ] {

@@ -13,6 +13,7 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::all_down::{self, AllDown, Given, Pools};
 use super::grant::{self, GrantTable, Keys};
 use super::nested::Served;
 use super::policy_option::{PolicyOf, PolicyOption};
@@ -25,8 +26,9 @@ use crate::wire::{Name, label_text, name_text};
 use crate::zone::{OnAllDown, PoolSettings, ZoneSettings};
 
 /// The keys of a zone's file that `rollcall.toml` does not have.
-pub(super) const KEYS_OF_ITS_OWN: [&str; 13] = [
+pub(super) const KEYS_OF_ITS_OWN: [&str; 16] = [
     "negative_ttl",
+    "freeze_max",
     "create_pools",
     "policy",
     "ttl",
@@ -36,15 +38,21 @@ pub(super) const KEYS_OF_ITS_OWN: [&str; 13] = [
     "default_lease",
     "min_lease",
     "max_lease",
+    "on_all_down",
+    "fallback",
     "debug_from",
     "pool",
     "grant",
 ];
 
+/// How long expiry is held back at most when members fall silent in a mass and nobody says otherwise, seconds.
+pub(crate) const FREEZE_MAX_S: u32 = 600;
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     negative_ttl: Number,
+    freeze_max: Number,
     create_pools: bool,
     policy: Option<Text>,
     ttl: Number,
@@ -54,6 +62,8 @@ struct File {
     default_lease: Number,
     min_lease: Number,
     max_lease: Number,
+    on_all_down: Option<Text>,
+    fallback: Option<Text>,
     debug_from: List,
     pool: Vec<PoolTable>,
     grant: Vec<Spanned<GrantTable>>,
@@ -72,6 +82,8 @@ struct PoolTable {
     default_lease: Number,
     min_lease: Number,
     max_lease: Number,
+    on_all_down: Option<Text>,
+    fallback: Option<Text>,
 }
 
 /// What a zone says for all its pools, and a pool for itself.
@@ -84,6 +96,7 @@ struct Options<'f> {
     default_lease: &'f Number,
     min_lease: &'f Number,
     max_lease: &'f Number,
+    all_down: Given<'f>,
 }
 
 /// The options of a table, whichever of the two it is.
@@ -98,6 +111,7 @@ macro_rules! options {
             default_lease: &$table.default_lease,
             min_lease: &$table.min_lease,
             max_lease: &$table.max_lease,
+            all_down: Given { on_all_down: &$table.on_all_down, fallback: &$table.fallback },
         }
     };
 }
@@ -120,6 +134,7 @@ struct Resolved {
     load_half_life_ms: u32,
     warm_up_ms: u32,
     leases: LeaseRules,
+    all_down: AllDown,
     /// The zone's.
     debug_from: Arc<[IpNetwork]>,
 }
@@ -132,6 +147,7 @@ fn built_in(debug_from: Arc<[IpNetwork]>) -> Resolved {
         load_half_life_ms: 0,
         warm_up_ms: 0,
         leases: LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 },
+        all_down: AllDown::BUILT_IN,
         debug_from,
     }
 }
@@ -148,7 +164,7 @@ fn debug_from(source: &Source, given: &List) -> Result<Arc<[IpNetwork]>, ConfigE
 }
 
 impl Resolved {
-    fn settings(&self) -> PoolSettings {
+    fn settings(&self, on_all_down: OnAllDown) -> PoolSettings {
         let in_use = |option: PolicyOption, ms| if option.is_for(self.policy) { ms } else { 0 };
         PoolSettings {
             policy: self.policy,
@@ -158,7 +174,7 @@ impl Resolved {
             load_half_life_ms: in_use(PolicyOption::LoadHalfLife, self.load_half_life_ms),
             warm_up_ms: in_use(PolicyOption::WarmUp, self.warm_up_ms),
             leases: self.leases,
-            on_all_down: OnAllDown::All,
+            on_all_down,
             debug_from: Arc::clone(&self.debug_from),
         }
     }
@@ -178,16 +194,18 @@ pub(super) fn read(
         None => (&empty, File::default()),
     };
     let options = options!(file);
-    let defaults = resolve(source, &options, &built_in(debug_from(source, &file.debug_from)?))?;
+    let defaults = resolve(source, &options, apex, &built_in(debug_from(source, &file.debug_from)?))?;
+    let freeze_max_s: u32 = source.number("freeze_max", &file.freeze_max, FREEZE_MAX_S, 0..=3600)?;
     let settings = ZoneSettings {
         apex: apex.clone(),
         negative_ttl_s: source.number("negative_ttl", &file.negative_ttl, 2, 0..=3600)?,
-        freeze_max_ms: 600_000,
+        freeze_max_ms: freeze_max_s * 1000,
         create_pools: file.create_pools,
-        defaults: defaults.settings(),
+        defaults: defaults.settings(defaults.all_down.setting()),
         pools: pools(source, &file.pool, apex, &defaults, served)?,
     };
     check_use(source, &options, &settings)?;
+    check_fallbacks(source, &file, &defaults.all_down, &settings, served)?;
     let mut grants = Vec::with_capacity(file.grant.len());
     for table in &file.grant {
         let grant = grant::read(source, table, keys)?;
@@ -212,7 +230,28 @@ fn check_use(source: &Source, options: &Options<'_>, settings: &ZoneSettings) ->
     Ok(())
 }
 
-fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Resolved, ConfigError> {
+/// Every `fallback` has to be a pool, and the zone's of use to somebody.
+fn check_fallbacks(
+    source: &Source,
+    file: &File,
+    zone: &AllDown,
+    settings: &ZoneSettings,
+    served: &Served,
+) -> Result<(), ConfigError> {
+    let (apex, create_pools) = (&settings.apex, settings.create_pools);
+    let pools = Pools { apex, create_pools, declared: &settings.pools, served };
+    let tables = file.pool.iter().map(|table| options!(table).all_down);
+    all_down::check_use(source, options!(file).all_down, zone, tables)?;
+    pools.check(source, &file.fallback)?;
+    file.pool.iter().try_for_each(|table| pools.check(source, &table.fallback))
+}
+
+fn resolve(
+    source: &Source,
+    options: &Options<'_>,
+    apex: &Name,
+    base: &Resolved,
+) -> Result<Resolved, ConfigError> {
     let policy = match options.policy {
         None => base.policy,
         Some(text) => Policy::named(text.get_ref())
@@ -235,6 +274,7 @@ fn resolve(source: &Source, options: &Options<'_>, base: &Resolved) -> Result<Re
         )?,
         warm_up_ms: PolicyOption::WarmUp.read(source, options.warm_up, base.warm_up_ms)?,
         leases: leases(source, options, base.leases)?,
+        all_down: AllDown::resolve(source, options.all_down, apex, &base.all_down)?,
         debug_from: Arc::clone(&base.debug_from),
     })
 }
@@ -287,7 +327,8 @@ fn pools(
         if let Some(first) = declared.insert(name.clone(), &table.name) {
             return Err(bad(Fault::DuplicatePool { text, first_line: source.line(first.span().start) }));
         }
-        pools.push((name, pool(source, table, defaults)?));
+        let settings = pool(source, table, &name, apex, defaults)?;
+        pools.push((name, settings));
     }
     for ((name, _), table) in pools.iter().zip(tables) {
         if let Some(above) = name.iter_suffixes().skip(1).find(|above| declared.contains_key(above)) {
@@ -299,18 +340,25 @@ fn pools(
 }
 
 /// A pool's settings. What it says for itself has to be of use to it.
-fn pool(source: &Source, table: &PoolTable, defaults: &Resolved) -> Result<PoolSettings, ConfigError> {
+fn pool(
+    source: &Source,
+    table: &PoolTable,
+    name: &Name,
+    apex: &Name,
+    defaults: &Resolved,
+) -> Result<PoolSettings, ConfigError> {
     let options = options!(table);
-    let resolved = resolve(source, &options, defaults)?;
+    let resolved = resolve(source, &options, apex, defaults)?;
     let of = if table.policy.is_some() { PolicyOf::Pool } else { PolicyOf::PoolByDefault };
     for (option, given) in options.for_some_policies() {
         option.check(source, given, resolved.policy, of)?;
     }
-    Ok(resolved.settings())
+    let on_all_down = resolved.all_down.setting_of(source, options.all_down, name)?;
+    Ok(resolved.settings(on_all_down))
 }
 
 /// A pool's absolute name; else why it cannot be one.
-fn pool_name(text: &str, apex: &Name) -> Result<Name, String> {
+pub(crate) fn pool_name(text: &str, apex: &Name) -> Result<Name, String> {
     let zone = name_text(apex.as_slice());
     let bad = || format!("this is not a domain name; give one relative to {zone}, such as \"web\"");
     let absolute = absolute_name(text).ok_or_else(bad)?;

@@ -34,6 +34,7 @@ mod zones;
 
 pub use attributes::BadAttribute;
 pub use draft::Ignored;
+pub use drain::DRAIN_S_MAX;
 pub use explain::{Explainer, Explanation, Judgement, Reason, Stay, Told};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};

@@ -8,6 +8,7 @@
 //!  request --> TsigRecord::find --> verify --> Signer      --> sign    --> reply
 //!                                     |          '-----> SequenceSigner --> replies
 //!                                     '------> TsigFailure --> append  --> error reply
+//!  sign_request --> (server) --> verify_reply
 //! ```
 //!
 //! Facts that the rest relies on:
@@ -21,6 +22,7 @@ mod failure;
 mod key;
 mod mac;
 mod record;
+mod reply;
 mod sequence;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ use record::{Variables, append, record_len, time_octets};
 pub use failure::TsigFailure;
 pub use key::{Algorithm, Key, KeyError, MacPolicy, MacPolicyError};
 pub use record::TsigRecord;
+pub use reply::{ReplyFailure, verify_reply};
 pub use sequence::SequenceSigner;
 
 /// How far two clocks may differ when nobody says, seconds: what RFC 8945 section 10 recommends.
@@ -64,6 +67,15 @@ fn mac(key: &Key, request_mac: Option<&[u8]>, header: &[u8], body: &[u8], variab
     ])
 }
 
+/// The MAC that `key` gives a signed message, as it was before it was signed: its own id, and no TSIG counted.
+fn signed_mac(message: &[u8], tsig: &TsigRecord<'_>, key: &Key, request_mac: Option<&[u8]>) -> Mac {
+    let mut header = Header::read(message).unwrap_or_default();
+    header.id = tsig.original_id;
+    header.counts[3] = header.counts[3].saturating_sub(1);
+    let body = message.get(HEADER_LEN..tsig.start).unwrap_or_default();
+    mac(key, request_mac, &header.octets(), body, &tsig.variables())
+}
+
 /// Judges a signed request in the order of RFC 8945 section 5.2. `key` is the one that the server has under
 /// `tsig.key_name`; `tsig` was found in `message`.
 pub fn verify(
@@ -85,12 +97,7 @@ pub fn verify(
     if !(algorithm.mac_len_min()..=algorithm.mac_len()).contains(&octets) {
         return Err(TsigFailure::MacLength { key, octets });
     }
-    // The message as it was before it was signed: its own id, and no TSIG counted.
-    let mut header = Header::read(message).unwrap_or_default();
-    header.id = tsig.original_id;
-    header.counts[3] = header.counts[3].saturating_sub(1);
-    let body = message.get(HEADER_LEN..tsig.start).unwrap_or_default();
-    let mut request_mac = mac(&key, None, &header.octets(), body, &tsig.variables());
+    let mut request_mac = signed_mac(message, tsig, &key, None);
     request_mac.truncate(octets);
     if !same_mac(request_mac.as_slice(), tsig.mac) {
         return Err(TsigFailure::BadSig { key });

@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use crate::wire::{Name, Rtype};
+use entries::Word;
 use include::Files;
 use reader::Reader;
 
@@ -113,6 +114,11 @@ pub struct Progress<'p> {
     pub octets: usize,
     /// How many records have been read, in all files of the zone.
     pub records: usize,
+}
+
+/// A time as zone files have it, in seconds: a number, or numbers that have a unit each (`1h30m`). `None` for any other text.
+pub fn time_s(text: &str) -> Option<u64> {
+    words::seconds(&Word { at: 0, text: text.as_bytes(), is_quoted: false, is_joined: false })
 }
 
 /// Reads the zone file at `path`, and tells its progress every few thousand entries.

@@ -13,6 +13,7 @@
     clippy::unwrap_used
 )]
 
+mod all_down;
 mod answers;
 mod browsing;
 mod certbot;
@@ -20,6 +21,7 @@ mod clients;
 mod commands;
 mod cookies;
 mod dnspython;
+mod drain;
 mod drill;
 mod hostile;
 mod kea;

@@ -2,7 +2,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
-use crate::policy::Policy;
 
 const ZONE: &str =
     "@ 60 SOA ns hostmaster 42 1200 180 1209600 2\n@ 60 NS ns\nns 60 A 192.0.2.1\nx 60 TXT a\nx 30 TXT b\n";
@@ -69,6 +68,7 @@ fn a_report_for_programs() {
         serde_json::json!({
             "policy": policy, "ttl_s": 5, "addresses": addresses, "services": "all", "load_half_life_s": 0,
             "warm_up_s": 0, "lease_s": 30, "min_lease_s": 2, "max_lease_s": 3600,
+            "on_all_down": "all", "fallback": null,
         })
     };
     assert_eq!(json["zones"][0]["defaults"], terms("round-robin", "all".into()));
@@ -141,21 +141,51 @@ fn warnings_name_file_and_line_and_are_no_error() {
 }
 
 #[test]
+fn what_happens_when_all_are_down_or_silent_is_told_where_somebody_chose() {
+    let toml = "freeze_max = 90\ncreate_pools = true\non_all_down = 'fallback'\nfallback = 'spare'\n[[pool]]\nname = 'web'\n\
+        [[pool]]\nname = 'game.eu'\nfallback = 'web'\n[[pool]]\nname = 'spare'\n\
+        [[pool]]\nname = 'a'\non_all_down = 'nodata'\n[[pool]]\nname = 'b'\non_all_down = 'all'\n\
+        [[pool]]\nname = 'c'\non_all_down = 'last-good'\n[[pool]]\nname = 'd'\non_all_down = 'servfail'\n";
+    let (_, out, err) = run(toml, false);
+    let told: Vec<_> =
+        out.lines().filter_map(|line| Some((line.split_once("round-robin")?.0.trim(), line))).collect();
+    let told = told.into_iter().map(|(name, line)| (name, line.split_once("services all").unwrap().1));
+    let wanted = [
+        ("web", ", all down: spare answers"),
+        ("game.eu", ", all down: web answers"),
+        ("spare", ", all down: nodata (it is the zone's fallback itself)"),
+        ("a", ", all down: nodata"),
+        ("b", ""),
+        ("c", ", all down: last-good"),
+        ("d", ", all down: servfail"),
+        ("*", ", all down: spare answers"),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), wanted, "{err}");
+    assert!(out.ends_with("  mass silence holds expiry back for 90 s at most\n"), "{out}");
+    let (_, out, _) = run(toml, true);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let zone = &json["zones"][0];
+    assert_eq!(zone["freeze_max_s"], 90);
+    let told = |of: &serde_json::Value| (of["on_all_down"].clone(), of["fallback"].clone());
+    assert_eq!(told(&zone["defaults"]), ("fallback".into(), "spare".into()));
+    assert_eq!(told(&zone["pools"][1]), ("fallback".into(), "web".into()));
+    assert_eq!(told(&zone["pools"][2]), ("nodata".into(), serde_json::Value::Null));
+
+    for (toml, wanted) in [
+        ("", None),
+        ("freeze_max = 600\n", None),
+        ("freeze_max = 0\n", Some("  mass silence holds back no expiry (freeze_max 0)")),
+    ] {
+        let (_, out, _) = run(toml, false);
+        assert_eq!(out.lines().find(|line| line.contains("mass silence")), wanted, "{toml}");
+    }
+}
+
+#[test]
 fn the_root_zones_pools_are_named_whole() {
     let name = |text: &str| Name::bytes_from_str(text).unwrap();
-    let pool = PoolSettings {
-        policy: Policy::RoundRobin,
-        ttl_s: 5,
-        addresses: Shown::All,
-        services: Shown::All,
-        load_half_life_ms: 0,
-        warm_up_ms: 0,
-        on_all_down: crate::zone::OnAllDown::All,
-        leases: crate::membership::LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 60_000 },
-        debug_from: [].into(),
-    };
-    assert_eq!(PoolReport::of(&name("web."), &name("."), &pool).name, "web");
-    assert_eq!(PoolReport::of(&name("web.eu.a."), &name("a."), &pool).name, "web.eu");
+    assert_eq!(relative(name("web.").as_slice(), &name(".")), "web");
+    assert_eq!(relative(name("web.eu.a.").as_slice(), &name("a.")), "web.eu");
 }
 
 #[test]

@@ -1,45 +1,23 @@
 //! Questions to a running server, one TCP connection for all (RFC 7766).
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use domain::base::iana::ExtendedErrorCode;
 use domain::base::name::ToName as _;
 use domain::base::opt::ExtendedError;
 use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt as _};
-use domain::base::{Message, MessageBuilder, ParsedRecord, StreamTarget};
+use domain::base::{Message, MessageBuilder, ParsedRecord};
 use domain::rdata::AllRecordData;
 
+use crate::cli::session::{Connection, printable};
 use crate::wire::{Name, Rcode, Rtype, UDP_PAYLOAD_MAX};
 
-/// How long a server may take to accept the connection, and for each answer. It is here or nearby.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why a question has no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    /// Nobody accepts the connection.
-    #[error(
-        "no server answers at {server}, TCP ({error}): start it with `rollcall serve`, or say where it is with --server"
-    )]
-    NotThere { server: SocketAddr, error: io::Error },
-    /// It was there, and went.
-    #[error("the server at {server} did not answer ({error})")]
-    Silent { server: SocketAddr, error: io::Error },
-    /// It says nothing.
-    #[error("the server at {server} took the question and did not answer within {} s", PATIENCE.as_secs())]
-    Slow { server: SocketAddr },
-    /// What came back is no DNS answer.
-    #[error("what {server} says is no answer to a DNS question: is it a DNS server?")]
-    NoAnswer { server: SocketAddr },
-}
+pub(super) use crate::cli::session::AskError;
 
 /// A server to ask.
 pub(super) struct Session {
-    server: SocketAddr,
-    stream: TcpStream,
+    connection: Connection,
     id: u16,
     /// A client that nobody knows beforehand, of the prefix for documentation (RFC 3849). A status that names it was said by
     /// the server; a TXT record that somebody registered to look like one can not.
@@ -85,43 +63,26 @@ pub(super) enum Data {
 impl Session {
     /// Connects to a server.
     pub fn open(server: SocketAddr) -> Result<Self, AskError> {
-        let not_there = |error| AskError::NotThere { server, error };
-        let stream = TcpStream::connect_timeout(&server, PATIENCE).map_err(not_there)?;
-        let timed = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
-        timed.map_err(not_there)?;
+        let connection = Connection::open(server)?;
         let nobody = (0x2001_0db8_u128 << 96) | u128::from(RandomState::new().hash_one(server));
-        Ok(Session { server, stream, id: 0, nobody: Ipv6Addr::from_bits(nobody).into() })
+        Ok(Session { connection, id: 0, nobody: Ipv6Addr::from_bits(nobody).into() })
     }
 
     /// Asks one question, for `client` if it is given (RFC 7871).
     pub fn ask(&mut self, name: &Name, rtype: Rtype, client: Option<IpAddr>) -> Result<Answer, AskError> {
-        let server = self.server;
+        let server = self.connection.server;
         let no_answer = || AskError::NoAnswer { server };
         self.id = self.id.wrapping_add(1);
         let question = question(self.id, name, rtype, client).ok_or_else(no_answer)?;
-        let octets = self.exchange(&question).map_err(|error| match error.kind() {
-            // What a socket with a timeout says when it is over is the system's choice.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => AskError::Slow { server },
-            _ => AskError::Silent { server, error },
-        })?;
+        let octets = self.connection.exchange(&question)?;
         let message = Message::from_octets(octets).map_err(|_| no_answer())?;
-        let is_ours = message.header().qr() && message.header().id() == self.id;
-        Answer::read(&message).filter(|_| is_ours).ok_or_else(no_answer)
-    }
-
-    fn exchange(&mut self, question: &[u8]) -> io::Result<Vec<u8>> {
-        self.stream.write_all(question)?;
-        let mut len = [0; 2];
-        self.stream.read_exact(&mut len)?;
-        let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
-        self.stream.read_exact(&mut octets)?;
-        Ok(octets)
+        Answer::read(&message).ok_or_else(no_answer)
     }
 }
 
-/// A question as TCP carries it. Any message of this size can be made.
+/// A question. Any message of this size can be made.
 fn question(id: u16, name: &Name, rtype: Rtype, client: Option<IpAddr>) -> Option<Vec<u8>> {
-    let mut builder = MessageBuilder::from_target(StreamTarget::new_vec()).ok()?.question();
+    let mut builder = MessageBuilder::new_vec().question();
     builder.header_mut().set_id(id);
     builder.push((name, rtype)).ok()?;
     let mut builder = builder.additional();
@@ -133,7 +94,7 @@ fn question(id: u16, name: &Name, rtype: Rtype, client: Option<IpAddr>) -> Optio
         }
     });
     with_opt.ok()?;
-    Some(builder.finish().as_stream_slice().to_vec())
+    Some(builder.finish())
 }
 
 impl Answer {
@@ -171,20 +132,4 @@ impl Record {
         };
         Some(Record { rtype, ttl_s, data, text })
     }
-}
-
-/// A text that says nothing to a terminal: some parameters of SVCB and HTTPS come as they were registered.
-fn printable(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for char in text.chars() {
-        if !char.is_control() {
-            plain.push(char);
-            continue;
-        }
-        let mut octets = [0; 4];
-        for octet in char.encode_utf8(&mut octets).bytes() {
-            plain += &format!("\\{octet:03}");
-        }
-    }
-    plain
 }

@@ -1,6 +1,7 @@
 //! Against implementations that are not ours: MACs from dnspython 2.9.2, and the `domain` crate in both roles. The rules
 //! of RFC 8945 section 5, one by one, are in `rfc8945`.
 
+mod reply;
 mod rfc8945;
 mod sequence;
 
