@@ -1,13 +1,18 @@
 //! The one reader of clocks. Everywhere else time is an argument.
 //!
-//! Leases run on the monotonic clock, which no administrator and no NTP step moves; wall time serves TSIG (RFC 8945 section
-//! 5.2.3) and the store, whose times must outlive the process.
+//! Leases run on the lease clock ([`LeaseClock`]), which follows the monotonic clock, which no administrator and no NTP step
+//! moves; wall time serves TSIG (RFC 8945 section 5.2.3) and the store, whose times must outlive the process. What is between
+//! the server and its clients alone, such as how long a connection may rest, is on the plain monotonic clock.
+
+mod lease;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::store::Moment;
 use crate::update::Clock;
+
+pub use lease::{LeaseClock, LeaseTime, pulse};
 
 #[expect(clippy::disallowed_methods, reason = "the clock's own file")]
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -32,14 +37,27 @@ pub fn wall_ms() -> u64 {
     wall().as_millis() as u64
 }
 
-/// Both clocks, as the store takes them.
+/// Both clocks, as the store takes them, before leases have a clock of their own.
 pub fn moment() -> Moment {
     Moment { now_ms: now_ms(), wall_ms: wall_ms() }
 }
 
-/// Both clocks, as the registrar takes them.
-pub fn both() -> Clock {
-    Clock { now_ms: now_ms(), wall_s: wall_s() }
+impl LeaseClock {
+    /// What time it is.
+    pub fn now(&self) -> LeaseTime {
+        self.read(now_ms)
+    }
+
+    /// The time and the wall clock's, as the registrar takes them.
+    pub fn both(&self) -> Clock {
+        Clock { now_ms: self.now().now_ms, wall_s: wall_s() }
+    }
+
+    /// The same as the store takes them. An end is told to another process by how long it takes from now on: not from where
+    /// a registrar that is held up keeps the time, which is made up for.
+    pub fn moment(&self) -> Moment {
+        Moment { now_ms: self.now().received_ms, wall_ms: wall_ms() }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock's own file")]

@@ -5,6 +5,7 @@
 //!  tcp     two tokio threads       questions ------------------> query
 //!     '--- bounded queue --------> registrar, one thread ------> update, store
 //!  reload  one thread              reads the files again -------> registrar
+//!  pulse   one thread              shows that this process runs
 //!  main thread                     waits for signals
 //! ```
 //!
@@ -43,6 +44,7 @@ use crate::security::Cookies;
 use crate::update::Registrar;
 use crate::zone::ZoneSet;
 use bind::{Bound, bind};
+use clock::LeaseClock;
 use observe::Observer;
 use registrar::{GroupCommit, Task};
 use udp::Worker;
@@ -88,6 +90,7 @@ struct Shared {
     zones: Arc<ArcSwap<ZoneSet>>,
     tasks: Sender<Task>,
     counters: Arc<Counters>,
+    leases: Arc<LeaseClock>,
     cookies: Arc<Cookies>,
     stopping: AtomicBool,
     scratches: AtomicU32,
@@ -185,7 +188,13 @@ impl Server {
         let cookies = Arc::clone(registrar.cookies());
         runtime.spawn(secret::roll_over(Arc::clone(&cookies), secret::SECRET_LIFE));
         let observer = Observer::new(Arc::clone(&counters));
-        let desk = GroupCommit::new(registrar, Arc::clone(&zones), store, observer, &restored);
+        let leases = Arc::new(LeaseClock::new(clock::now_ms(), Arc::clone(&counters)));
+        let clocks = Arc::downgrade(&leases);
+        // Not waited for at a stop: it ends when nobody has the clock.
+        spawn("pulse".to_owned(), alarm.clone(), move || clock::pulse(&clocks))?;
+        let zones_of_desk = Arc::clone(&zones);
+        let desk =
+            GroupCommit::new(registrar, zones_of_desk, store, observer, Arc::clone(&leases), &restored);
         let registrar = spawn("registrar".to_owned(), alarm.clone(), move || desk.run(&tasks))?;
         // A semaphore counts in u32; more connections than that no machine has.
         let connections_max = u32::try_from(settings.tcp_connections).unwrap_or(u32::MAX);
@@ -194,6 +203,7 @@ impl Server {
             zones,
             tasks: queue,
             counters: Arc::clone(&counters),
+            leases,
             cookies,
             stopping: AtomicBool::new(false),
             scratches: AtomicU32::new(0),

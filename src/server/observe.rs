@@ -178,6 +178,10 @@ pub struct Counters {
     pub reloads: AtomicU64,
     /// Files and zones that were not good when they were read again.
     pub reload_errors: AtomicU64,
+    /// Times that the process did not run for over a second.
+    pub suspensions: AtomicU64,
+    /// For how long in all, milliseconds.
+    pub suspended_ms: AtomicU64,
 }
 
 const CAUSES: [Cause; 12] = [
@@ -236,6 +240,8 @@ impl Counters {
             members_silent: AtomicU64::default(),
             reloads: AtomicU64::default(),
             reload_errors: AtomicU64::default(),
+            suspensions: AtomicU64::default(),
+            suspended_ms: AtomicU64::default(),
         }
     }
 
@@ -298,6 +304,7 @@ impl Counters {
             },
             "reloads": { "done": read(&self.reloads), "errors": read(&self.reload_errors) },
             "store": { "commits": read(&self.commits), "failures": read(&self.commit_failures) },
+            "clock": { "suspended": read(&self.suspensions), "suspended_ms": read(&self.suspended_ms) },
             "changes": by_cause(&self.changes),
             "names": names,
         })

@@ -15,7 +15,8 @@
 //!    comes back for one grace, which is what a restart gives anyway.
 //! 4. What the store does not know yet goes with the next commit, whatever causes it, in front of it.
 //! 5. A message is judged as of when it was received, and leases end as of the last one judged while others wait: a
-//!    heartbeat that waits behind a slow disk is not late.
+//!    heartbeat that waits behind a slow disk is not late. The lease clock is told how far this has come, for answers wait
+//!    with it. All times here are its.
 //! 6. A member changes once in a group. A second message about it closes the group: what it is judged by is published.
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::clock;
+use super::clock::LeaseClock;
 use super::mmsg::{Peer, send_one};
 use super::observe::Observer;
 use crate::change::{Change, Subject};
@@ -58,7 +59,7 @@ pub struct Job {
     pub message: Box<[u8]>,
     /// Who sent it.
     pub source: SocketAddr,
-    /// When, monotonic milliseconds.
+    /// When, as [`LeaseTime`](super::clock::LeaseTime) says it.
     pub received_ms: u64,
     /// Where the reply goes.
     pub reply_to: ReplyTo,
@@ -162,6 +163,7 @@ pub struct GroupCommit<S> {
     zones: Arc<ArcSwap<ZoneSet>>,
     store: S,
     observer: Observer,
+    leases: Arc<LeaseClock>,
     /// What has happened and the store does not know, the last of each member: expired, lapsed, or taken back after a commit
     /// that may have reached the disk. No more than members and absences that were there when the disk last worked, and those
     /// who tried to join since.
@@ -181,19 +183,30 @@ impl<S: Commit> GroupCommit<S> {
         zones: Arc<ArcSwap<ZoneSet>>,
         store: S,
         observer: Observer,
+        leases: Arc<LeaseClock>,
         restored: &[Change],
     ) -> Self {
         restored.iter().for_each(|change| observer.change(change));
         let unsaved = HashMap::new();
         let (store_at_ms, retry_at_ms, tick_at_ms) = (0, 0, 0);
-        GroupCommit { registrar, zones, store, observer, unsaved, store_at_ms, retry_at_ms, tick_at_ms }
+        GroupCommit {
+            registrar,
+            zones,
+            store,
+            observer,
+            leases,
+            unsaved,
+            store_at_ms,
+            retry_at_ms,
+            tick_at_ms,
+        }
     }
 
     /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
     pub fn run(mut self, tasks: &Receiver<Task>) {
-        let mut judged_ms = 0;
+        let leases = Arc::clone(&self.leases);
         loop {
-            let wait = Duration::from_millis(self.tick_at_ms.saturating_sub(clock::now_ms()));
+            let wait = Duration::from_millis(self.tick_at_ms.saturating_sub(leases.now().now_ms));
             match tasks.recv_timeout(wait) {
                 Ok(first) => {
                     let mut order = None;
@@ -205,18 +218,22 @@ impl<S: Commit> GroupCommit<S> {
                             None
                         }
                     });
-                    self.serve(jobs.inspect(|job| judged_ms = job.received_ms), clock::both);
+                    self.serve(jobs, || leases.both());
                     if let Some(order) = order {
-                        self.reload(*order, clock::now_ms());
+                        self.reload(*order, leases.now().now_ms);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now_ms = clock::now_ms();
-            self.tick_if_due(now_ms, if tasks.is_empty() { now_ms } else { judged_ms });
+            // Read before the queue is looked at: what is not in it by then was received later.
+            let received_ms = leases.now().received_ms;
+            if tasks.is_empty() {
+                leases.judged(received_ms);
+            }
+            self.tick_if_due(leases.now().now_ms, leases.judged_ms());
         }
-        self.stop(clock::now_ms());
+        self.stop(leases.now().now_ms);
     }
 
     /// Stores what is left: ends that wait for a commit, and the floors that heartbeats raised without one.
@@ -232,16 +249,19 @@ impl<S: Commit> GroupCommit<S> {
     fn serve(&mut self, jobs: impl Iterator<Item = Job>, read_clock: impl Fn() -> Clock) {
         let mut clock = read_clock();
         let mut group = Group::default();
+        let mut last_ms = 0;
         for Job { message, source, received_ms, reply_to } in jobs {
             let transport = reply_to.transport();
             let request = Request { message: &message, source: source.ip(), transport, received_ms };
             let mut handled = self.registrar.handle(&request, clock);
             if handled.waits {
                 self.finish(std::mem::take(&mut group), clock);
+                self.leases.judged(last_ms);
                 clock = read_clock();
                 self.tick_if_due(clock.now_ms, received_ms);
                 handled = self.registrar.handle(&request, clock);
             }
+            last_ms = received_ms;
             self.observer.update(source, &handled, clock.now_ms);
             if handled.reply.as_ref().is_some_and(ReplyPlan::is_answer) {
                 self.reply(&reply_to, handled.reply.as_ref(), true, clock.wall_s);
@@ -255,6 +275,7 @@ impl<S: Commit> GroupCommit<S> {
             group.judged.push(Judged { reply_to, handled, changes: start..group.changes.len() });
         }
         self.finish(group, clock);
+        self.leases.judged(last_ms);
     }
 
     /// Puts other zones in the place of those that are served, all at once. What the files have overtaken is stored with the
@@ -370,7 +391,7 @@ impl<S: Commit> GroupCommit<S> {
             return false;
         }
         let all = self.unsaved.values().chain(changes).filter(|change| change.is_durable());
-        match self.store.commit(all, &self.registrar.serials(), clock::moment()) {
+        match self.store.commit(all, &self.registrar.serials(), self.leases.moment()) {
             Ok(()) => {
                 self.unsaved.clear();
                 self.registrar.serials_stored();

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
 use super::Shared;
-use super::clock;
+use super::clock::{self, LeaseTime};
 use super::mmsg::{self, Batch};
 use super::observe::{Event, Tally};
 use super::registrar::{Job, ReplyTo, Task};
@@ -101,10 +101,10 @@ impl Worker {
     /// Reads, answers and sends one batch. One view of the zones and one reading of the clock serve all of it.
     fn serve(&mut self, received: usize) {
         let zones = self.shared.zones.load();
-        let (transport, now_ms) = (Transport::Udp, clock::now_ms());
+        let LeaseTime { now_ms, received_ms } = self.shared.leases.now();
         let mut context = Context {
             zones: &zones,
-            transport,
+            transport: Transport::Udp,
             now_ms,
             reserved: 0,
             client: None,
@@ -131,7 +131,7 @@ impl Worker {
                     self.batch.set_reply(i, len);
                     Event::Answered(answered)
                 }
-                Outcome::Registrar => hand_over(&self.shared, &self.socket, &self.batch, i, context.now_ms),
+                Outcome::Registrar => hand_over(&self.shared, &self.socket, &self.batch, i, received_ms),
                 Outcome::Silence => Event::Silent,
             };
             self.tally.count(event, 1);

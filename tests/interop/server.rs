@@ -34,6 +34,8 @@ pub fn rollcall(dir: &Path) -> Command {
 /// A directory with the zone of the tour (zones/ in the repository), keys, and what a test adds to either file.
 pub struct Site {
     dir: TempDir,
+    /// What the server's environment has beside ours.
+    environment: Vec<(String, String)>,
 }
 
 impl Site {
@@ -50,7 +52,12 @@ impl Site {
         fs::write(&file, "").unwrap();
         // Keys will be in it.
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        Site { dir }
+        Site { dir, environment: Vec::new() }
+    }
+
+    /// Adds to the server's environment.
+    pub fn environment(self, environment: Vec<(String, String)>) -> Self {
+        Site { environment, ..self }
     }
 
     /// One UDP worker. Each has turns of its own for its answers, and the kernel chooses which of them gets a question.
@@ -210,6 +217,7 @@ impl Server {
         };
         let mut child = command
             .args(["serve", "--config", "rollcall.toml", "--listen", listen, "--state", "state"])
+            .envs(site.environment.iter().cloned())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -315,7 +323,8 @@ impl Server {
     }
 
     fn again(mut self) -> Server {
-        let site = std::mem::replace(&mut self.site, Site { dir: tempfile::tempdir().unwrap() });
+        let empty = Site { dir: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        let site = std::mem::replace(&mut self.site, empty);
         Server::start(site, self.listen, self.wire.take())
     }
 }

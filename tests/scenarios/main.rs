@@ -20,5 +20,6 @@ mod signing;
 mod silence;
 mod status;
 mod table;
+mod time;
 mod truth;
 mod world;

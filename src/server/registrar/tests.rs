@@ -1,11 +1,13 @@
 //! Groups of jobs on a simulated clock and a disk that can be full.
 
+mod held_up;
 mod ordinary;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::super::clock;
 use super::super::observe::Counters;
 use super::super::tests::{registrar, registration};
 use super::*;
@@ -109,7 +111,8 @@ fn desk_of(registrar: Registrar, store: &FakeStore) -> (GroupCommit<FakeStore>, 
 
 fn group_commit<S: Commit>(registrar: Registrar, store: S, observer: Observer) -> GroupCommit<S> {
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
-    GroupCommit::new(registrar, zones, store, observer, &[])
+    let leases = Arc::new(LeaseClock::new(clock::now_ms(), Arc::new(Counters::new(0))));
+    GroupCommit::new(registrar, zones, store, observer, leases, &[])
 }
 
 /// The zone's serial, as a SOA says it.

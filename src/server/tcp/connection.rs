@@ -282,7 +282,7 @@ impl Connection {
             return true;
         }
         let reply_to = ReplyTo::Tcp(self.to_here.clone());
-        let received_ms = clock::now_ms();
+        let received_ms = self.shared.leases.now().received_ms;
         let job = Job { message: message.into(), source: self.source, received_ms, reply_to };
         let is_queued = self.shared.tasks.try_send(Task::Judge(job)).is_ok();
         self.open += usize::from(is_queued);
@@ -347,7 +347,7 @@ impl Answerer {
         let zones = shared.zones.load();
         let reading = query::read(&zones, message, &mut self.question);
         let Answerer { question, scratch, out } = self;
-        let (transport, now_ms, cookies) = (Transport::Tcp, clock::now_ms(), &shared.cookies);
+        let (transport, now_ms, cookies) = (Transport::Tcp, shared.leases.now().now_ms, &shared.cookies);
         let terms = || CookieTerms { cookies, client, now_s: clock::serial_s() };
         let cookie = question.has_cookie().then(terms);
         let keepalive = question.wants_keepalive().then(|| held.idle().told);

@@ -24,6 +24,8 @@ impl Registrar {
         plan: &mut ReplyPlan,
         handled: &mut Handled,
     ) -> Result<(), Refusal> {
+        // All of it as of when it was received.
+        let clock = Clock { now_ms: request.received_ms, ..clock };
         let message = request.message;
         let signed = Registrar::signed(plan, clock)?;
         let outline = Outline::read(message, &plan.header)?;
