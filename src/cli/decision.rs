@@ -78,6 +78,15 @@ struct Seen {
     is_elsewhere: bool,
 }
 
+impl Seen {
+    /// Whether it is what the pool answers when nobody is fit to serve: the status says what that would be, and the answer
+    /// that it is.
+    fn is_last_resort(&self) -> bool {
+        let is_said = self.place.as_ref().is_some_and(|place| place.pool.on_all_down.is_some());
+        is_said && self.answer.error.is_some()
+    }
+}
+
 fn look(args: &DecisionArgs) -> Result<Report, Unexplained> {
     let mut session = Session::open(args.server)?;
     let seen = see(&mut session, args)?;
@@ -145,6 +154,7 @@ fn judge(args: &DecisionArgs, seen: Seen) -> Result<Seen, Unexplained> {
     let name = text(&seen.name);
     match seen.answer.rcode {
         Rcode::NOERROR => Ok(seen),
+        Rcode::SERVFAIL if seen.is_last_resort() => Ok(seen),
         Rcode::NXDOMAIN => {
             let hint = seen.place.as_ref().map_or_else(
                 || "nobody has registered it, and no zone file has it".to_owned(),

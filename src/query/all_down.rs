@@ -1,7 +1,7 @@
 //! What is answered when no member is left that is fit to serve: the pool's `on_all_down`.
 //!
 //! Fit is a member whose lease runs, that does not drain and that weighs something. A pool has none if neither family has
-//! one; a service, if none that offers it is. What an operator chose is answered under the question's name, said in an
+//! one, nor any service; a service, if none that offers it is. What an operator chose is answered under the question's name, said in an
 //! extended error (RFC 8914), and counted.
 
 use super::Answered;
@@ -75,10 +75,13 @@ impl Writer<'_, '_> {
         found
     }
 
-    fn is_anyone_fit(&self, view: &PoolView, asked: Asked<'_>) -> bool {
+    pub(super) fn is_anyone_fit(&self, view: &PoolView, asked: Asked<'_>) -> bool {
         let is_fit = |list| view.is_anyone_fit(list, self.leases, self.now_ms);
         match asked {
-            Asked::Addresses(_) => is_fit(&view.v4) || is_fit(&view.v6),
+            // Members that live elsewhere have services and no addresses here.
+            Asked::Addresses(_) => {
+                is_fit(&view.v4) || is_fit(&view.v6) || view.services().any(|(_, list)| is_fit(list))
+            }
             Asked::Service(service) => view.service(service).is_some_and(is_fit),
         }
     }

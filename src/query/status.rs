@@ -7,17 +7,22 @@
 //! 0 there is no cache that would have to know. [`mod@line`] has what the strings say.
 
 pub mod line;
+mod places;
+mod rows;
 
 use std::net::IpAddr;
 
 use super::Transport;
+use super::all_down::Asked;
 use super::writer::{Found, Writer};
 use crate::membership::{ELSEWHERE, FOREVER_MS, Load};
-use crate::policy::{Candidate, InLine, Policy, Shown};
+use crate::policy::{Candidate, Policy, Shown};
 use crate::wire::{HEADER_LEN, NameKey, Rtype, label_text, name_text};
-use crate::zone::{FIXED_LEN, Hold, MemberView, PoolView, RecordList, Records};
+use crate::zone::{DrainView, FIXED_LEN, LAST_GOOD_MS, OnAllDown, PoolView, Records};
 
-use line::{Families, Kind, Line, MemberLine, Millionths, PoolLine, SaidLoad, Srv, State};
+use line::{AllDown, Families, Kind, Left, Line, MemberLine, Millionths, PoolLine, SaidLoad, Srv, State};
+use places::{Choice, Places};
+use rows::{Row, Terms};
 
 /// Octets of a string in a TXT record, at most (RFC 1035 section 3.3).
 const STRING_MAX: usize = 255;
@@ -26,26 +31,12 @@ const REST_MAX: usize = 80;
 /// More members than a UDP reply can have strings of, so that nobody ranks a big pool for a reply that is cut.
 const UDP_MEMBERS_MAX: usize = 64;
 
-/// What a string is said of.
-struct Row<'v> {
-    member: &'v MemberView,
-    /// Its place among the view's members.
-    number: usize,
-    hold: &'v Hold,
-    weight: u32,
-    /// Its record, in a service's status.
-    record: Option<&'v [u8]>,
-}
-
-/// Who stands where, by the numbers of members.
-struct Places(Families<Vec<Option<InLine>>>);
-
 impl Writer<'_, '_> {
     /// The status of a pool, or of one of its services. `name` is what was asked for: `_status` and the name of either.
     pub(super) fn put_status(
         &mut self,
         view: &PoolView,
-        service: Option<&RecordList>,
+        service: Option<&[u8]>,
         name: &NameKey,
         qtype: Rtype,
     ) -> Found {
@@ -56,12 +47,16 @@ impl Writer<'_, '_> {
         if !self.client.is_some_and(|client| view.settings.shows_status_to(client)) {
             return Found::Prohibited;
         }
-        let rows = rows(view, service);
+        let asked = service.map_or(Asked::Addresses(Rtype::ANY), Asked::Service);
+        let is_anyone_fit = self.is_anyone_fit(view, asked);
+        let is_last_good = !is_anyone_fit && view.settings.on_all_down == OnAllDown::LastGood;
+        let rows = Terms { leases: self.leases, now_ms: self.now_ms, is_last_good }.rows(view, service);
         if self.transport == Transport::Udp && rows.len() > UDP_MEMBERS_MAX {
             return Found::SomeRecords;
         }
         let of = name.suffix(1).map(|(of, _)| name_text(of)).unwrap_or_default();
-        let pool = Line::Pool(self.pool_line(view, service, of, &rows));
+        let on_all_down = if is_anyone_fit { None } else { self.all_down(view, &rows) };
+        let pool = Line::Pool(PoolLine { on_all_down, ..self.pool_line(view, service.is_some(), of, &rows) });
         // Taken out, so that the rest can be read while it is written.
         let mut text = std::mem::take(&mut self.scratch.text);
         let found = match self.put_line(&pool, &mut text, REST_MAX) {
@@ -75,20 +70,26 @@ impl Writer<'_, '_> {
     fn put_members(
         &mut self,
         view: &PoolView,
-        service: Option<&RecordList>,
+        service: Option<&[u8]>,
         rows: &[Row<'_>],
         text: &mut Vec<u8>,
     ) -> Found {
         if rows.is_empty() {
             return if self.put_line(&Line::Nobody, text, 0) { Found::Records } else { Found::SomeRecords };
         }
+        let is_lost = |row: &&Row<'_>| !std::ptr::eq(row.view, view);
+        let lost = rows.iter().find(is_lost).map(|row| Places::of(row.view, service));
         let places = Places::of(view, service);
         // Where all records are shown, whoever reads them chooses by what stands in them.
-        let choice = service.filter(|_| view.settings.services == Shown::All).map(|_| self.choice(rows));
+        let choice = service.filter(|_| view.settings.services == Shown::All).map(|_| {
+            let answered = rows.iter().filter(|row| row.takes_part());
+            Choice::of(answered.filter_map(|row| srv(row.record?)))
+        });
         for (at, row) in rows.iter().enumerate() {
             let rest = rows.len() - at;
-            let mut member = self.member_line(view, row, &places);
-            if let (Some(choice), Some(srv), State::Up) = (&choice, member.srv, member.state) {
+            let places = lost.as_ref().filter(|_| is_lost(&row)).unwrap_or(&places);
+            let mut member = self.member_line(row, places);
+            if let (Some(choice), Some(srv), true) = (&choice, member.srv, row.takes_part()) {
                 member.share = Families::both(Some(choice.share(srv)));
             }
             if self.put_line(&Line::Member(Box::new(member)), text, if rest > 1 { REST_MAX } else { 0 }) {
@@ -100,31 +101,30 @@ impl Writer<'_, '_> {
         Found::Records
     }
 
-    fn choice(&self, rows: &[Row<'_>]) -> Choice {
-        let up = rows.iter().filter(|row| self.state(row) == State::Up);
-        Choice::of(up.filter_map(|row| srv(row.record?)))
+    /// What is answered for want of anybody who is fit. `all` is nothing to speak of where there is nobody at all.
+    fn all_down(&self, view: &PoolView, rows: &[Row<'_>]) -> Option<AllDown> {
+        Some(match &view.settings.on_all_down {
+            OnAllDown::All => return rows.iter().any(Row::is_shown_at_last).then_some(AllDown::All),
+            OnAllDown::LastGood => {
+                let is_anyone_lost = rows.iter().any(|row| row.state == State::Lost);
+                // Time is counted from when they are swept.
+                let left_ms = view
+                    .last_good_until_ms()
+                    .map_or(LAST_GOOD_MS, |until_ms| until_ms.saturating_sub(self.now_ms));
+                AllDown::LastGood(is_anyone_lost.then_some(left_ms / 1000))
+            }
+            OnAllDown::Fallback(pool) => AllDown::Fallback(name_text(pool)),
+            OnAllDown::NoData => AllDown::NoData,
+            OnAllDown::ServFail => AllDown::ServFail,
+        })
     }
 
-    fn state(&self, row: &Row<'_>) -> State {
-        match row.weight {
-            _ if row.hold.ends_ms(self.leases) <= self.now_ms => State::Gone,
-            0 => State::Out,
-            _ => State::Up,
-        }
-    }
-
-    fn pool_line(
-        &self,
-        view: &PoolView,
-        service: Option<&RecordList>,
-        name: String,
-        rows: &[Row<'_>],
-    ) -> PoolLine {
+    fn pool_line(&self, view: &PoolView, of_service: bool, name: String, rows: &[Row<'_>]) -> PoolLine {
         let settings = &view.settings;
-        let count = |wanted| rows.iter().filter(|row| self.state(row) == wanted).count();
-        let (kind, answers) = match service {
-            None => (Kind::Pool, settings.addresses),
-            Some(_) => (Kind::Service, settings.services),
+        let count = |wanted: &dyn Fn(&Row<'_>) -> bool| rows.iter().filter(|row| wanted(row)).count();
+        let (kind, answers) = match of_service {
+            false => (Kind::Pool, settings.addresses),
+            true => (Kind::Service, settings.services),
         };
         PoolLine {
             name,
@@ -132,45 +132,70 @@ impl Writer<'_, '_> {
             policy: settings.policy,
             answers,
             ttl_s: settings.ttl_s,
-            up: count(State::Up),
-            out: count(State::Out),
-            gone: count(State::Gone),
+            up: count(&|row| row.state == State::Up),
+            out: count(&|row| row.state == State::Out),
+            gone: count(&|row| row.state == State::Gone),
+            draining: count(&|row| row.state.drains()),
+            lost: count(&|row| row.state == State::Lost),
+            held: count(&|row| row.hold.is_held(self.leases, self.now_ms)),
+            on_all_down: None,
             client: self.asked_for.map(|client| (client, settings.shows_status_to(client))),
         }
     }
 
-    fn member_line(&self, view: &PoolView, row: &Row<'_>, places: &Places) -> MemberLine {
+    fn member_line(&self, row: &Row<'_>, places: &Places) -> MemberLine {
         let member = row.member;
         let name = match member.label.split_first() {
             Some((&ELSEWHERE, target)) => name_text(target),
             _ => label_text(&member.label),
         };
-        let state = self.state(row);
-        let mut line = MemberLine { weight: row.weight, ..MemberLine::new(name, state) };
-        let ends_ms = row.hold.ends_ms(self.leases);
-        line.lease_s = (ends_ms < FOREVER_MS).then(|| ends_ms.saturating_sub(self.now_ms) / 1000);
-        if state == State::Up {
+        let mut line = MemberLine { weight: row.weight, ..MemberLine::new(name, row.state) };
+        line.lease = match row.hold.ends_ms(self.leases) {
+            _ if row.hold.is_held(self.leases, self.now_ms) => Left::Held,
+            ends_ms if ends_ms >= FOREVER_MS => Left::Endless,
+            ends_ms => Left::Seconds(self.left_s(ends_ms)),
+        };
+        if row.takes_part() {
             (line.rank, line.share) = places.of_member(row.number);
         }
-        self.say_standing(view, row, &mut line);
+        self.say_drain(row, &mut line);
+        self.say_standing(row, &mut line);
         line.srv = row.record.and_then(srv);
-        let is_said_above = |key: &[u8]| [&b"weight"[..], b"priority", b"degradation"].contains(&key);
+        let is_said_above =
+            |key: &[u8]| [&b"weight"[..], b"priority", b"degradation", b"drain"].contains(&key);
         let attributes = strings(&member.txt).filter_map(|string| {
             let at = string.iter().position(|octet| *octet == b'=')?;
             Some((string.get(..at)?, string.get(at + 1..)?))
         });
         let own = attributes.filter(|(key, _)| !is_said_above(key));
         line.attributes = own.map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-        for (list, places) in view.own_records(member) {
+        for (list, places) in row.view.own_records(member) {
             let places = places.start as usize..places.end as usize;
-            line.addresses.extend(places.filter_map(|place| self.live_address(list, place)));
+            line.addresses.extend(places.filter_map(|place| self.address(row, list, place)));
         }
         line
     }
 
+    fn left_s(&self, ends_ms: u64) -> u64 {
+        ends_ms.saturating_sub(self.now_ms) / 1000
+    }
+
+    /// Why a member gets no more clients, and for how long.
+    fn say_drain(&self, row: &Row<'_>, line: &mut MemberLine) {
+        match row.member.drain.as_ref().filter(|_| row.state.drains()) {
+            Some(DrainView::Own(ends_ms)) => line.drain_s = Some(self.left_s(*ends_ms)),
+            Some(DrainView::Operators(drain)) => {
+                line.drained_by = Some(drain.by.to_string());
+                line.drain_s = (drain.ends_ms < FOREVER_MS).then(|| self.left_s(drain.ends_ms));
+                line.drained_why = Some(drain.why.to_string()).filter(|why| !why.is_empty());
+            }
+            None => {}
+        }
+    }
+
     /// What the policy goes by: what it asks for, and what else the member says of that.
-    fn say_standing(&self, view: &PoolView, row: &Row<'_>, line: &mut MemberLine) {
-        let policy = view.settings.policy;
+    fn say_standing(&self, row: &Row<'_>, line: &mut MemberLine) {
+        let (view, policy) = (row.view, row.view.settings.policy);
         let says = |key: &[u8]| {
             strings(&row.member.txt)
                 .any(|string| string.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'=')))
@@ -202,9 +227,11 @@ impl Writer<'_, '_> {
         line.warming = line.warming.map(Millionths::short);
     }
 
-    fn live_address(&self, list: &Records, place: usize) -> Option<IpAddr> {
+    /// A member's address if it is answered: if it lives, or its member is lost.
+    fn address(&self, row: &Row<'_>, list: &Records, place: usize) -> Option<IpAddr> {
         let is_live = list.holds.get(place)?.ends_ms(self.leases) > self.now_ms;
-        crate::wire::address_in(list.record(place).get(FIXED_LEN..)?).filter(|_| is_live)
+        let is_answered = is_live || row.state == State::Lost;
+        crate::wire::address_in(list.record(place).get(FIXED_LEN..)?).filter(|_| is_answered)
     }
 
     /// A TXT record of as many strings as the line needs, if `spare` octets are free behind it.
@@ -224,87 +251,6 @@ impl Writer<'_, '_> {
         }
         self.count(1);
         true
-    }
-}
-
-/// A row a member; of a service, a row a record.
-fn rows<'v>(view: &'v PoolView, service: Option<&'v RecordList>) -> Vec<Row<'v>> {
-    let Some(list) = service else {
-        let members = view.members().iter().enumerate();
-        let row = |(number, member): (usize, &'v MemberView)| Row {
-            member,
-            number,
-            hold: &member.hold,
-            weight: member.weight,
-            record: None,
-        };
-        return members.map(row).collect();
-    };
-    let records = list.holds.iter().enumerate().filter_map(|(place, hold)| {
-        let (number, weight, record) = (hold.member as usize, list.weight(place), Some(list.record(place)));
-        Some(Row { member: view.member(hold)?, number, hold, weight, record })
-    });
-    records.collect()
-}
-
-/// What a client chooses among that has all SRV records of a service (RFC 2782).
-struct Choice {
-    /// The least priority: who has another is asked when nobody of these answers.
-    priority: u16,
-    /// How many have it, and their weights together.
-    count: u32,
-    weights: u64,
-}
-
-impl Choice {
-    fn of(records: impl Iterator<Item = Srv> + Clone) -> Self {
-        let priority = records.clone().map(|srv| srv.priority).min().unwrap_or(0);
-        let best = records.filter(|srv| srv.priority == priority);
-        let count = best.clone().count() as u32;
-        Choice { priority, count, weights: best.map(|srv| u64::from(srv.weight)).sum() }
-    }
-
-    /// How likely a record is to be the first choice.
-    fn share(&self, srv: Srv) -> Millionths {
-        let share = match (srv.priority == self.priority, self.weights) {
-            (false, _) => 0.0,
-            (true, 0) => 1.0 / f64::from(self.count.max(1)),
-            (true, weights) => f64::from(srv.weight) / weights as f64,
-        };
-        Millionths::of(share).short()
-    }
-}
-
-impl Places {
-    fn of(view: &PoolView, service: Option<&RecordList>) -> Self {
-        let in_list = |list: &RecordList| {
-            let mut places = vec![None; view.members().len()];
-            for (in_line, place) in list.ranking.line().into_iter().zip(0..) {
-                let number = list.holds.get(list.of_member(place).start).map(|hold| hold.member as usize);
-                if let Some(held) = number.and_then(|number| places.get_mut(number)) {
-                    *held = in_line;
-                }
-            }
-            places
-        };
-        let lists = match service {
-            Some(list) => [list, list],
-            None if view.v6.is_empty() => [&view.v4, &view.v4],
-            None if view.v4.is_empty() => [&view.v6, &view.v6],
-            None => [&view.v4, &view.v6],
-        };
-        let [v4, v6] = lists.map(in_list);
-        Places(Families { v4: Some(v4), v6: Some(v6) })
-    }
-
-    fn of_member(&self, number: usize) -> (Families<u32>, Families<Millionths>) {
-        let of = |places: &Option<Vec<Option<InLine>>>| places.as_ref()?.get(number).copied().flatten();
-        let (v4, v6) = (of(&self.0.v4), of(&self.0.v6));
-        let share = |place: InLine| Millionths::of(place.share).short();
-        (
-            Families { v4: v4.map(|place| place.rank), v6: v6.map(|place| place.rank) },
-            Families { v4: v4.map(share), v6: v6.map(share) },
-        )
     }
 }
 

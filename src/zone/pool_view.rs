@@ -34,6 +34,12 @@ impl Hold {
     pub fn ends_ms(&self, leases: &LeaseTable) -> u64 {
         leases.ends_ms(self.lease).unwrap_or(0).min(self.lapses_ms)
     }
+
+    /// Whether its lease is over and held, so that the record lives all the same.
+    pub fn is_held(&self, leases: &LeaseTable, now_ms: u64) -> bool {
+        leases.deadline_ms(self.lease).is_some_and(|ends_ms| ends_ms <= now_ms)
+            && self.ends_ms(leases) > now_ms
+    }
 }
 
 /// How often a view is scanned for renewals, at most, milliseconds. In between its bound may be early, never late.
@@ -198,8 +204,9 @@ pub enum Below<'v> {
     All,
     /// A service that the pool knows, and whether of `all`.
     Service(&'v [u8], bool),
-    /// `_status`: what the pool makes of its members, for people who look into it; below a service's name, of its SRV records.
-    Status(Option<&'v RecordList>),
+    /// `_status`: what the pool makes of its members, for people who look into it; below the name of a service, which is
+    /// given, of its SRV records.
+    Status(Option<&'v [u8]>),
     /// A name that others lie below.
     Empty,
     /// Nothing.
@@ -219,6 +226,9 @@ pub enum Freshness {
     Frozen,
 }
 
+/// SRV records by service name, sorted.
+type ServiceRecords = Arc<[(Box<[u8]>, Arc<Records>)]>;
+
 /// A pool, published.
 pub struct PoolView {
     /// As configured.
@@ -236,6 +246,9 @@ pub struct PoolView {
     shown_since_ms: u64,
     /// The A and AAAA records of members that drain: in answers for their own names alone.
     apart: [Arc<Records>; 2],
+    /// Their SRV records by service, as they registered them, for who looks into the pool; sorted, and none of services that
+    /// nobody offers who drains.
+    services_apart: ServiceRecords,
     /// Who was good last, while nobody is, and until when it is answered, monotonic milliseconds.
     last_good: Option<(Arc<PoolView>, u64)>,
     /// Whether it is itself that of another view.
@@ -289,12 +302,10 @@ impl PoolView {
             if self.service(service).is_some() {
                 return Below::Service(service, of_all);
             }
-            if let Some(of) = labels.strip_prefix(b"\x07_status") {
-                match self.service(of) {
-                    None if of.is_empty() => return Below::Status(None),
-                    None => {}
-                    service => return Below::Status(service),
-                }
+            match labels.strip_prefix(b"\x07_status") {
+                Some([]) => return Below::Status(None),
+                Some(of) if self.service(of).is_some() => return Below::Status(Some(of)),
+                _ => {}
             }
             let is_between = |name: &[u8]| {
                 name.len() > service.len()
@@ -327,6 +338,11 @@ impl PoolView {
         self.last_good.as_ref().filter(|(_, until_ms)| now_ms < *until_ms).map(|(view, _)| &**view)
     }
 
+    /// Until when they are answered, monotonic milliseconds.
+    pub fn last_good_until_ms(&self) -> Option<u64> {
+        self.last_good.as_ref().map(|(_, until_ms)| *until_ms)
+    }
+
     /// Whether any member is fit to serve that has records in a list: its lease runs, it does not drain, and it weighs something.
     pub fn is_anyone_fit(&self, list: &RecordList, leases: &LeaseTable, now_ms: u64) -> bool {
         if list.ranking.is_empty() {
@@ -351,6 +367,12 @@ impl PoolView {
     pub fn service(&self, service: &[u8]) -> Option<&RecordList> {
         let at = self.services.binary_search_by(|(name, _)| name.as_ref().cmp(service)).ok()?;
         self.services.get(at).map(|(_, list)| list)
+    }
+
+    /// The SRV records of a service that members registered who drain, if any did.
+    pub fn service_apart(&self, service: &[u8]) -> Option<&Records> {
+        let at = self.services_apart.binary_search_by(|(name, _)| name.as_ref().cmp(service)).ok()?;
+        self.services_apart.get(at).map(|(_, records)| &**records)
     }
 
     /// The services that the pool knows, each with its SRV records.

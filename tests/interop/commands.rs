@@ -182,6 +182,64 @@ fn explain_marks_who_is_in_the_answer_and_dig_is_told_the_same() {
 }
 
 #[test]
+fn explain_tells_of_drains_and_of_the_last_resort() {
+    let Some(server) = Site::new("[[grant]]\nunsigned = true\nadmin = true\n").serve() else { return };
+    let join = |member: &str, number: u8, says: &str| {
+        let name = format!("{member}.web.pool.example.");
+        server.update(
+            &[],
+            &format!(
+                "update add {name} 600 A 10.0.0.{number}\nupdate add {name} 600 TXT {says}\n\
+                 update add _http._tcp.web.pool.example. 600 SRV 0 10 80 {name}\n"
+            ),
+        );
+    };
+    join("m1", 1, "site=fra");
+    join("m2", 2, "site=fra");
+    server.update(&[], "update add m2.web.pool.example. 600 TXT drain=600");
+    join("m3", 3, "site=fra");
+    let drain = |words: &str| {
+        server.update(&[], &format!("update add _drain.m3.web.pool.example. 0 TXT {words}\n"));
+    };
+    drain("for=600 \"why=new disk\"");
+    let why = "m3 is drained by 127.0.0.1, and serves again in ";
+    for question in ["web.pool.example", "_http._tcp.web.pool.example SRV"] {
+        let (code, out, err) = explain(&server, question);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{question}");
+        let lines = out.replace('\n', " ");
+        for wanted in
+            ["members: 1 up, 2 draining.", "m2 drains by its own word, and leaves in ", why, "\"new disk\""]
+        {
+            assert!(lines.contains(wanted), "{wanted}:\n{out}");
+        }
+    }
+    let found = explained(&server, "_http._tcp.web.pool.example SRV");
+    let [m1, m2, m3] = [0, 1, 2].map(|at| &found["members"][at]);
+    assert_eq!((&m1["answer"], &m2["answer"], &m3["answer"]), (&1.into(), &Value::Null, &Value::Null));
+    assert_eq!((&m3["drain"]["by"], &m3["drain"]["why"]), (&"127.0.0.1".into(), &"new disk".into()), "{m3}");
+    assert_eq!((&m2["drain"]["by"], &m2["port"]), (&Value::Null, &80.into()), "{m2}");
+    let (code, out, _) = explain(&server, "m3.web.pool.example");
+    assert!(code == Some(0) && out.contains("also while it drains"), "{out}");
+
+    join("m1", 1, "weight=0");
+    let (code, out, _) = explain(&server, "web.pool.example");
+    let lines = out.replace('\n', " ");
+    assert_eq!(code, Some(0));
+    for wanted in [
+        " s: 10.0.0.1 Extended DNS Error 0: nobody is fit to serve",
+        "Why: nobody is fit to serve, and on_all_down = \"all\": ",
+    ] {
+        assert!(lines.contains(wanted), "{wanted}:\n{out}");
+    }
+    let found = explained(&server, "web.pool.example");
+    assert_eq!(
+        (&found["rule"], &found["pool"]["on_all_down"]["answer"]),
+        (&"on-all-down".into(), &"all".into())
+    );
+    assert_eq!((&found["members"][0]["answer"], &found["extended_error"]["code"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn explain_says_what_is_lacking() {
     let Some(server) = Site::new("").serve() else { return };
     server.update(&[], "update add m1.web.pool.example. 600 A 10.0.0.1");

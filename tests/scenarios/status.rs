@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod policies;
+mod troubles;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

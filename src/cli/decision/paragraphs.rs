@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use super::place::Is;
-use super::report::{PoolReport, Report};
+use super::report::{DrainReport, ErrorCode, PoolReport, Report};
 use super::table;
 use crate::policy::Shown;
-use crate::wire::Rtype;
+use crate::wire::{Rcode, Rtype};
 
+/// Drains that have a paragraph; the table has all members that drain.
+const DRAINS_MAX: usize = 4;
 /// Columns that lines are broken at.
 const COLUMNS: usize = 80;
 
@@ -26,7 +28,12 @@ impl Report {
         }
         writeln!(out)?;
         self.write_answer(out)?;
+        if let Some(ErrorCode { code, text }) = &self.extended_error {
+            let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+            paragraph(&format!("Extended DNS Error {code}{text}"), out)?;
+        }
         paragraph(&format!("Why: {}.", self.why), out)?;
+        self.write_notes(out)?;
         if let Some(client) = &self.client {
             let told = match client.told_status {
                 Some(true) => " `_status` is told to it: it is in `debug_from`.",
@@ -50,8 +57,8 @@ impl Report {
         };
         let of = &pool.name;
         let terms = || {
-            let PoolReport { up, out, gone, .. } = pool;
-            let counts = [(up, "up"), (out, "out"), (gone, "gone")];
+            let PoolReport { up, out, gone, draining, lost, .. } = pool;
+            let counts = [(up, "up"), (out, "out"), (draining, "draining"), (lost, "lost"), (gone, "gone")];
             let counts = counts.iter().filter(|(count, state)| **count > 0 || *state == "up");
             let counts = counts.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>();
             let shows = match pool.answers {
@@ -78,10 +85,34 @@ impl Report {
         }
     }
 
+    /// What is to be known of members besides: who drains, and whose leases are held.
+    fn write_notes(&self, out: &mut dyn Write) -> io::Result<()> {
+        let drained =
+            || self.members.iter().filter_map(|member| Some((&member.name, member.drain.as_ref()?)));
+        let mut names_before = "";
+        for (name, drain) in drained().take(DRAINS_MAX) {
+            // A member with several ports has a row for each.
+            if std::mem::replace(&mut names_before, name) != name {
+                paragraph(&drain_text(name, drain), out)?;
+            }
+        }
+        if drained().count() > DRAINS_MAX {
+            paragraph("Others drain as well: `--json` and `_status` say why.", out)?;
+        }
+        if self.members.iter().any(|member| member.held) {
+            let held = "Leases that are held are over, and count until their members are heard again:";
+            paragraph(&format!("{held} most members of the zone are silent."), out)?;
+        }
+        Ok(())
+    }
+
     fn write_answer(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(ttl_s) = self.ttl_s else {
             if self.is_elsewhere {
                 return writeln!(out, "Answer: the alias alone.");
+            }
+            if self.rcode != Rcode::NOERROR {
+                return writeln!(out, "Answer: {}.", self.rcode);
             }
             return writeln!(out, "Answer: no {} record (NODATA).", self.rtype);
         };
@@ -93,6 +124,21 @@ impl Report {
         writeln!(out, "Answer, TTL {ttl_s} s:")?;
         self.records.iter().try_for_each(|record| writeln!(out, "  {} {}", record.rtype, record.data))
     }
+}
+
+/// Why a member gets no more clients, and until when. Words of operators are not for a terminal as they are.
+fn drain_text(name: &str, drain: &DrainReport) -> String {
+    let DrainReport { by, why, left_s } = drain;
+    let Some(by) = by else {
+        let when = left_s.map_or_else(String::new, |left_s| format!(" in {left_s} s"));
+        return format!("{name} drains by its own word, and leaves{when}.");
+    };
+    let until = match left_s {
+        Some(left_s) => format!("serves again in {left_s} s"),
+        None => "does so until it is taken back".to_owned(),
+    };
+    let why = why.as_ref().map_or_else(String::new, |why| format!(": \"{}\"", why.escape_debug()));
+    format!("{name} is drained by {}, and {until}{why}.", by.escape_debug())
 }
 
 /// Words in lines of at most so many columns, but for words that are longer.

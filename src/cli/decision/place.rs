@@ -70,7 +70,7 @@ fn look(session: &mut Session, name: &Name) -> Result<Found, AskError> {
     let mut zone = None;
     for (suffix, skip) in name.iter_suffixes().zip(0..) {
         let Some((below, answer)) = status(session, "", &suffix)? else { continue };
-        if answer.is_prohibited && answer.rcode == Rcode::REFUSED {
+        if answer.is_prohibited() {
             return Ok(Found::NotTold(suffix));
         }
         if let Some(place) = read(&answer, &suffix, &below, session.nobody) {
@@ -156,7 +156,7 @@ fn find_instance(session: &mut Session, name: &Name) -> Result<Found, AskError> 
     let Some(pool) = child(&instance.replace("\\.", "."), &zone) else { return Ok(Found::Nothing) };
     let asked = status(session, &format!("{service}.{protocol}"), &pool)?;
     let Some((of, answer)) = asked else { return Ok(Found::Nothing) };
-    if answer.is_prohibited && answer.rcode == Rcode::REFUSED {
+    if answer.is_prohibited() {
         return Ok(Found::NotTold(pool));
     }
     let place = read(&answer, &pool, &of, session.nobody);

@@ -12,8 +12,8 @@ use super::session::{Answer, Data, Record};
 use super::{Seen, text};
 use crate::cli::DecisionArgs;
 use crate::policy::{Policy, Shown};
-use crate::query::status::line::{Families, MemberLine, Millionths, SaidLoad};
-use crate::wire::{Name, Rtype};
+use crate::query::status::line::{AllDown, Families, Left, MemberLine, Millionths, SaidLoad};
+use crate::wire::{Name, Rcode, Rtype};
 
 /// What decides which records an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,6 +21,8 @@ use crate::wire::{Name, Rtype};
 pub(super) enum Rule {
     /// The pool's policy.
     Policy,
+    /// What the pool does when nobody is fit to serve.
+    OnAllDown,
     /// Nothing: everybody in service is shown.
     All,
     /// What members registered for clients to choose from.
@@ -53,6 +55,10 @@ pub(super) struct Report {
     pub members: Vec<MemberReport>,
     /// Members that the server had no room to tell of.
     pub not_shown: usize,
+    #[serde(serialize_with = "json::displayed")]
+    pub rcode: Rcode,
+    /// What more the server says of the answer (RFC 8914).
+    pub extended_error: Option<ErrorCode>,
     /// Seconds; `None` if there are no records.
     pub ttl_s: Option<u32>,
     pub records: Vec<RecordReport>,
@@ -73,6 +79,40 @@ pub(super) struct PoolReport {
     pub up: usize,
     pub out: usize,
     pub gone: usize,
+    pub draining: usize,
+    pub lost: usize,
+    /// How many of these have a lease that is over and held.
+    pub held: usize,
+    /// What is answered because nobody is fit; `None` while somebody is.
+    pub on_all_down: Option<LastResort>,
+}
+
+/// What a pool answers when nobody is fit.
+#[derive(Debug, Serialize)]
+pub(super) struct LastResort {
+    /// As it is configured.
+    pub answer: &'static str,
+    /// For how long who was good last is still answered, seconds.
+    pub left_s: Option<u64>,
+    /// The pool that answers instead.
+    pub fallback: Option<String>,
+}
+
+/// An extended error.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorCode {
+    pub code: u16,
+    pub text: String,
+}
+
+/// Why a member gets no more clients.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct DrainReport {
+    /// The operator that drains it; `None` if it does so itself.
+    pub by: Option<String>,
+    pub why: Option<String>,
+    /// When it leaves or, drained by an operator, serves again; `None` without end.
+    pub left_s: Option<u64>,
 }
 
 /// A member as the policy counts it; `null` is what the policy does not ask for.
@@ -89,6 +129,9 @@ pub(super) struct MemberReport {
     pub share: Option<Millionths>,
     /// `None` without end.
     pub lease_s: Option<u64>,
+    /// Whether its lease is over and held.
+    pub held: bool,
+    pub drain: Option<DrainReport>,
     pub weight: u32,
     pub priority: Option<u32>,
     /// As it was said last.
@@ -146,6 +189,7 @@ impl Report {
         let Seen { name, aliases, place, answer, is_elsewhere } = seen;
         let is = place.as_ref().map(|place| place.is.clone());
         let (kind, rule) = kind_of(is.as_ref(), args.rtype);
+        let rule = if rule == Rule::Policy && seen.is_last_resort() { Rule::OnAllDown } else { rule };
         let pool = place.as_ref().filter(|_| rule != Rule::Ordinary || is != Some(Is::Below));
         let mut report = Report {
             ok: true,
@@ -160,6 +204,8 @@ impl Report {
             pool: pool.map(PoolReport::of),
             members: Vec::new(),
             not_shown: place.as_ref().map_or(0, |place| place.not_shown),
+            rcode: answer.rcode,
+            extended_error: answer.error.clone().map(|(code, text)| ErrorCode { code, text }),
             ttl_s: None,
             records: Vec::new(),
             why: String::new(),
@@ -222,7 +268,30 @@ impl PoolReport {
     fn of(place: &Place) -> Self {
         let pool = &place.pool;
         let (name, policy, answers, ttl_s) = (pool.name.clone(), pool.policy, pool.answers, pool.ttl_s);
-        PoolReport { name, policy, answers, ttl_s, up: pool.up, out: pool.out, gone: pool.gone }
+        PoolReport {
+            name,
+            policy,
+            answers,
+            ttl_s,
+            up: pool.up,
+            out: pool.out,
+            gone: pool.gone,
+            draining: pool.draining,
+            lost: pool.lost,
+            held: pool.held,
+            on_all_down: pool.on_all_down.as_ref().map(LastResort::of),
+        }
+    }
+}
+
+impl LastResort {
+    fn of(all_down: &AllDown) -> Self {
+        let (left_s, fallback) = match all_down {
+            AllDown::LastGood(left_s) => (*left_s, None),
+            AllDown::Fallback(pool) => (None, Some(pool.clone())),
+            AllDown::All | AllDown::NoData | AllDown::ServFail => (None, None),
+        };
+        LastResort { answer: all_down.name(), left_s, fallback }
     }
 }
 
@@ -235,9 +304,19 @@ impl MemberReport {
             state: line.state.name(),
             reason: line.state.why(),
             answer: place_in(line, place, answer),
+            drain: line.state.drains().then(|| DrainReport {
+                by: line.drained_by.clone(),
+                why: line.drained_why.clone(),
+                left_s: line.drain_s,
+            }),
+            held: line.lease == Left::Held,
             rank: of_family(&line.rank, rtype),
             share: of_family(&line.share, rtype),
-            lease_s: line.lease_s,
+            lease_s: match line.lease {
+                Left::Seconds(left_s) => Some(left_s),
+                Left::Held => Some(0),
+                Left::Endless => None,
+            },
             weight: line.weight,
             priority: line.priority,
             load: match line.load {
@@ -280,6 +359,11 @@ fn place_in(line: &MemberLine, place: &Place, answer: &Answer) -> Option<usize> 
         let below = if is_whole { String::new() } else { format!(".{}", text(&place.apex)) };
         Name::bytes_from_str(&format!("{}{below}", line.name)).ok()
     };
+    // What another pool answers is nobody's here, though the address may be.
+    let is_picked = matches!(place.is, Is::Pool | Is::Service | Is::Instance);
+    if is_picked && matches!(place.pool.on_all_down, Some(AllDown::Fallback(_))) {
+        return None;
+    }
     let records = answer.records.iter().filter(|record| !matches!(record.data, Data::Alias(_)));
     let at = records.clone().position(|record| match &record.data {
         Data::Address(address) => line.addresses.contains(address),

@@ -28,8 +28,8 @@ pub(super) struct Session {
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub rcode: Rcode,
-    /// Whether the server refused because of who asks (RFC 8914 section 4.19).
-    pub is_prohibited: bool,
+    /// What more the server says of it (RFC 8914): an info code, and a text fit for a terminal.
+    pub error: Option<(u16, String)>,
     /// The answer section.
     pub records: Vec<Record>,
     /// The zone that has no such records.
@@ -98,6 +98,12 @@ fn question(id: u16, name: &Name, rtype: Rtype, client: Option<IpAddr>) -> Optio
 }
 
 impl Answer {
+    /// Whether the server refused because of who asks (RFC 8914 section 4.19).
+    pub fn is_prohibited(&self) -> bool {
+        let code = self.error.as_ref().map(|(code, _)| *code);
+        self.rcode == Rcode::REFUSED && code == Some(ExtendedErrorCode::PROHIBITED.to_int())
+    }
+
     /// `None` if its octets are no message.
     fn read(message: &Message<Vec<u8>>) -> Option<Self> {
         let records = message.answer().ok()?.map(|record| Record::read(&record.ok()?));
@@ -108,12 +114,11 @@ impl Answer {
             (record.rtype() == Rtype::SOA).then(|| record.owner().to_bytes())
         });
         let error = message.opt().and_then(|opt| opt.opt().iter::<ExtendedError<&[u8]>>().next()?.ok());
-        Some(Answer {
-            rcode: message.header().rcode(),
-            is_prohibited: error.is_some_and(|error| error.code() == ExtendedErrorCode::PROHIBITED),
-            records,
-            zone,
-        })
+        let error = error.map(|error| {
+            let text = String::from_utf8_lossy(error.text_slice().unwrap_or_default());
+            (error.code().to_int(), printable(&text))
+        });
+        Some(Answer { rcode: message.header().rcode(), error, records, zone })
     }
 }
 

@@ -49,7 +49,8 @@ fn columns(report: &Report) -> Vec<Column> {
     };
     let has = |of: &dyn Fn(&MemberReport) -> bool| members.iter().any(of);
     let policy = report.pool.as_ref().map(|pool| pool.policy);
-    let picks = report.rule == Rule::Policy;
+    let is_ranked = report.rule == Rule::OnAllDown && has(&|one| one.rank.is_some());
+    let picks = report.rule == Rule::Policy || is_ranked;
     let is = |wanted: Policy| picks && policy == Some(wanted);
     let goes_by_load = picks && policy.is_some_and(Policy::ranks_by_load);
     let is_service = report.rtype == Rtype::SRV;
@@ -86,7 +87,11 @@ fn columns(report: &Report) -> Vec<Column> {
         Some(format!("{} {} {}", one.srv_priority?, one.srv_weight?, one.port?))
     });
     column("lease", Side::Right, true, &|one| {
-        Some(one.lease_s.map_or_else(|| "none".to_owned(), |lease_s| format!("{lease_s}s")))
+        Some(match one.lease_s {
+            _ if one.held => "held".to_owned(),
+            Some(lease_s) => format!("{lease_s}s"),
+            None => "none".to_owned(),
+        })
     });
     columns
 }

@@ -1,5 +1,7 @@
 //! What is said of answers: each policy in its words, in tables that fit a terminal.
 
+mod troubles;
+
 use super::place::{Is, Place};
 use super::session::{Answer, Data, Record};
 use super::*;
@@ -28,21 +30,20 @@ fn answer(records: Vec<(Rtype, Data, &str)>) -> Answer {
     let record =
         |(rtype, data, text): (Rtype, Data, &str)| Record { rtype, ttl_s: 5, data, text: text.to_owned() };
     let records = records.into_iter().map(record).collect();
-    Answer { rcode: Rcode::NOERROR, is_prohibited: false, records, zone: None }
+    Answer { rcode: Rcode::NOERROR, error: None, records, zone: None }
 }
 
 fn addresses(of: &[&str]) -> Answer {
     answer(of.iter().map(|text| (Rtype::A, Data::Address(text.parse().unwrap()), *text)).collect())
 }
 
+fn args(asked: &str, rtype: Rtype) -> DecisionArgs {
+    let server = "127.0.0.1:5300".parse().unwrap();
+    DecisionArgs { name: name(asked), rtype, client: None, server, json: false }
+}
+
 fn told(asked: &str, rtype: Rtype, place: Option<Place>, answer: Answer) -> String {
-    let args = DecisionArgs {
-        name: name(asked),
-        rtype,
-        client: None,
-        server: "127.0.0.1:5300".parse().unwrap(),
-        json: false,
-    };
+    let args = args(asked, rtype);
     let seen = Seen { name: name(asked), aliases: Vec::new(), place, answer, is_elsewhere: false };
     let mut out = Vec::new();
     report(&args, &seen).write_text(&mut out).unwrap();

@@ -1,6 +1,6 @@
 //! In words: why an answer shows whom it shows.
 
-use super::report::{MemberReport, Report, Rule};
+use super::report::{LastResort, MemberReport, PoolReport, Report, Rule};
 use crate::policy::{Policy, Shown};
 use crate::wire::Rtype;
 
@@ -19,15 +19,27 @@ pub(super) fn why(report: &Report) -> String {
             _ => "no policy picks here, so all records of this name and type are shown".to_owned(),
         },
         Rule::Member if report.records.is_empty() => "the member has no such record".to_owned(),
-        Rule::Member => "a member's own name shows what it registered, whatever the policy".to_owned(),
+        Rule::Member => match report.members.first().map(|member| member.state) {
+            Some("draining") => "a member's own name shows what it registered, also while it drains",
+            Some("lost") => "a member's own name shows what it registered while its pool's answers have it",
+            _ => "a member's own name shows what it registered, whatever the policy",
+        }
+        .to_owned(),
         Rule::Bindings if report.records.is_empty() => "no member in service registered any".to_owned(),
         Rule::Bindings => {
             "all that members in service registered is shown: clients choose by the records' own priority"
                 .to_owned()
         }
+        Rule::OnAllDown => match pool.and_then(|pool| pool.on_all_down.as_ref()) {
+            Some(resort) => last_resort(resort),
+            None => String::new(),
+        },
         Rule::All | Rule::Policy if report.records.is_empty() => nobody(report),
         Rule::All if is_cut(report) => "as many as 64 KB hold are shown, in a stable order".to_owned(),
-        Rule::All => "whoever is here is shown, also who weighs nothing, whatever the policy".to_owned(),
+        Rule::All => {
+            "whoever is here and does not drain is shown, also who weighs nothing, whatever the policy"
+                .to_owned()
+        }
         Rule::Policy => match pool {
             Some(pool) => policy_says(report, pool.policy, pool.answers),
             None => String::new(),
@@ -42,10 +54,29 @@ fn nobody(report: &Report) -> String {
         _ => "this service",
     };
     match report.pool.as_ref() {
+        Some(PoolReport { on_all_down: Some(resort), .. }) if report.rule == Rule::Policy => {
+            let answer = resort.answer;
+            format!("nobody is fit to serve, and on_all_down = \"{answer}\" finds nobody with {family}")
+        }
         Some(pool) if pool.up > 0 => format!("nobody in service has {family}"),
         Some(pool) if pool.out > 0 => "whoever is here weighs nothing (weight=0)".to_owned(),
+        Some(pool) if pool.draining > 0 => "whoever is here drains".to_owned(),
         _ => "nobody is here".to_owned(),
     }
+}
+
+/// What is answered when nobody is fit, and what the operator chose for it.
+fn last_resort(resort: &LastResort) -> String {
+    let LastResort { answer, left_s, fallback } = resort;
+    let what = match (*answer, left_s, fallback) {
+        (_, _, Some(pool)) => format!("{pool} answers instead"),
+        (_, Some(left_s), _) => format!("who was good last is shown, for {left_s} s more"),
+        ("all", ..) => "whoever lives and does not drain is shown, though it weighs nothing".to_owned(),
+        ("servfail", ..) => "whoever asks is to ask elsewhere, or to use what it remembers".to_owned(),
+        ("last-good", ..) => "who was good last is shown".to_owned(),
+        _ => "nothing is answered".to_owned(),
+    };
+    format!("nobody is fit to serve, and on_all_down = \"{answer}\": {what}")
 }
 
 fn policy_says(report: &Report, policy: Policy, answers: Shown) -> String {

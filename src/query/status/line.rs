@@ -7,20 +7,22 @@
 //! web.pool.example. pool policy=weighted-random answers=1 ttl=5s up=1 out=1 gone=0
 //! m1 up registered lease=23s weight=20 rank=1 share=100% site=fra 10.0.0.1 2001:db8::1
 //! m2 out weight=0 lease=23s 10.0.0.2
+//! m3 draining operator by=ops. for=540s why=new\032disk lease=23s weight=1 10.0.0.3
 //! ```
 //!
-//! What a member says of itself stands behind what the server says of it, its addresses last. Spaces in it, and keys that are
+//! Words of what is there only at times stand only then: of a pool, members that drain or are lost, leases that are held, and
+//! what is answered because nobody is fit. What a member says of itself stands behind what the server says of it, its addresses last. Spaces in it, and keys that are
 //! words of the server's, are written as `\DDD`, so that nobody can say something in the server's name.
 
 mod fixed;
 mod member;
+mod pool;
 
 use std::io::Write as _;
-use std::net::IpAddr;
 
-use crate::policy::{Policy, Shown};
 pub use fixed::Millionths;
-pub use member::{Families, MemberLine, SaidLoad, Srv};
+pub use member::{Families, Left, MemberLine, SaidLoad, Srv};
+pub use pool::{AllDown, Kind, PoolLine};
 
 /// What is said of a pool without members.
 const NOBODY: &str = "no member: nobody has registered, or whoever had has left or let the lease run out";
@@ -40,38 +42,6 @@ pub enum Line {
     More(usize),
 }
 
-/// Whose status it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A pool's: what its A and AAAA are picked from.
-    Pool,
-    /// A service's of a pool: its SRV records.
-    Service,
-}
-
-/// What is said of a pool, or of one of its services.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolLine {
-    /// Its name, with a dot at the end.
-    pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// How members are picked.
-    pub policy: Policy,
-    /// How many members an answer shows.
-    pub answers: Shown,
-    /// The most that an answer's TTL may be, seconds.
-    pub ttl_s: u32,
-    /// How many take part in answers.
-    pub up: usize,
-    /// How many do not.
-    pub out: usize,
-    /// How many have ended and are about to be swept.
-    pub gone: usize,
-    /// The client that the question was asked for, and whether it would be told.
-    pub client: Option<(IpAddr, bool)>,
-}
-
 /// Whether a member takes part in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -79,18 +49,26 @@ pub enum State {
     Up,
     /// It says that it weighs nothing.
     Out,
+    /// It drains by its own word, and leaves.
+    Leaving,
+    /// It drains by an operator's word.
+    Drained,
+    /// Its lease has run out, and it is answered all the same: nobody is fit, and it was good last.
+    Lost,
     /// Its lease has run out.
     Gone,
 }
 
 impl State {
-    const ALL: [State; 3] = [State::Up, State::Out, State::Gone];
+    const ALL: [State; 6] = [State::Up, State::Out, State::Leaving, State::Drained, State::Lost, State::Gone];
 
     /// As it is written.
     pub fn name(self) -> &'static str {
         match self {
             State::Up => "up",
             State::Out => "out",
+            State::Leaving | State::Drained => "draining",
+            State::Lost => "lost",
             State::Gone => "gone",
         }
     }
@@ -100,20 +78,15 @@ impl State {
         match self {
             State::Up => "registered",
             State::Out => "weight=0",
-            State::Gone => "expired",
+            State::Leaving => "own",
+            State::Drained => "operator",
+            State::Lost | State::Gone => "expired",
         }
     }
-}
 
-impl Kind {
-    const ALL: [Kind; 2] = [Kind::Pool, Kind::Service];
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Pool => "pool",
-            Kind::Service => "service",
-        }
+    /// Whether it gets no more clients.
+    pub fn drains(self) -> bool {
+        matches!(self, State::Leaving | State::Drained)
     }
 }
 
@@ -154,62 +127,6 @@ impl Line {
         let why = word()?;
         let state = State::ALL.into_iter().find(|state| (state.name(), state.why()) == (what, why))?;
         MemberLine::parse(name, state, words).map(|member| Line::Member(Box::new(member)))
-    }
-}
-
-impl PoolLine {
-    fn write(&self, text: &mut Vec<u8>) -> std::io::Result<()> {
-        let (kind, policy, ttl_s) = (self.kind.name(), self.policy.name(), self.ttl_s);
-        write!(text, "{} {kind} policy={policy} answers=", self.name)?;
-        match self.answers {
-            Shown::All => text.write_all(b"all")?,
-            Shown::Best => text.write_all(b"best")?,
-            Shown::AtMost(most) => write!(text, "{most}")?,
-        }
-        write!(text, " ttl={ttl_s}s up={} out={} gone={}", self.up, self.out, self.gone)?;
-        if let Some((client, is_told)) = self.client {
-            write!(text, " client={client} told={}", if is_told { "yes" } else { "no" })?;
-        }
-        Ok(())
-    }
-
-    fn parse<'t>(name: &str, kind: Kind, words: impl Iterator<Item = &'t [u8]>) -> Option<Self> {
-        let (mut policy, mut answers, mut ttl_s, mut counts) = (None, None, None, [None; 3]);
-        let (mut client, mut is_told) = (None, false);
-        let [up, out, gone] = &mut counts;
-        for word in words {
-            let (key, value) = std::str::from_utf8(word).ok()?.split_once('=')?;
-            match key {
-                "policy" => policy = Policy::named(value),
-                "answers" => {
-                    answers = match value {
-                        "all" => Some(Shown::All),
-                        "best" => Some(Shown::Best),
-                        most => most.parse().ok().map(Shown::AtMost),
-                    }
-                }
-                "ttl" => ttl_s = value.strip_suffix('s')?.parse().ok(),
-                "up" => *up = value.parse().ok(),
-                "out" => *out = value.parse().ok(),
-                "gone" => *gone = value.parse().ok(),
-                "client" => client = Some(value.parse().ok()?),
-                "told" => is_told = value == "yes",
-                // A later version may say more.
-                _ => {}
-            }
-        }
-        let [up, out, gone] = counts;
-        Some(PoolLine {
-            name: name.to_owned(),
-            kind,
-            policy: policy?,
-            answers: answers?,
-            ttl_s: ttl_s?,
-            up: up?,
-            out: out?,
-            gone: gone?,
-            client: client.map(|client| (client, is_told)),
-        })
     }
 }
 

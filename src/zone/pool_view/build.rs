@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use super::good::Remembered;
 use super::list::ListBuilder;
 use super::rank::{Electorate, PoolRotors, Standings, turn_of};
-use super::{DrainView, Hold, MemberView, PoolView, RecordList};
+use super::{DrainView, Hold, MemberView, PoolView, RecordList, ServiceRecords};
 use crate::membership::{ELSEWHERE, Entry, LeaseTable, Member, MemberName, Roll, Service};
 use crate::policy::{Candidate, Policy, Shown};
 use crate::wire::Rtype;
@@ -103,10 +103,11 @@ impl ViewBuilder<'_> {
         };
         let addresses = (self.settings.policy, self.settings.addresses);
         let services = self.rotors.services.iter().map(|(service, rotor)| {
-            let list = self.service_list(service, entries, &shown);
+            let list = self.service_list(service, entries, &shown, false);
             (service.clone(), ranked(list, (self.settings.policy, self.settings.services), *rotor))
         });
         let services = services.collect();
+        let services_apart = self.services_apart(entries, &shown);
         // Never turned: these are answered as a whole.
         let whole = (Policy::RoundRobin, Shown::All);
         let bindings =
@@ -128,6 +129,7 @@ impl ViewBuilder<'_> {
             services,
             bindings,
             apart: apart.map(ListBuilder::finish),
+            services_apart,
             last_good: None,
             is_frozen: false,
             v4,
@@ -166,17 +168,30 @@ impl ViewBuilder<'_> {
         lists.collect()
     }
 
-    /// The SRV records of one service, with what the policy writes into them.
+    /// The SRV records of members that drain, by service.
+    fn services_apart(&self, entries: &[(&MemberName, &Entry)], shown: &Electorate<'_>) -> ServiceRecords {
+        if shown.members.iter().all(MemberView::is_in_service) {
+            return Arc::default();
+        }
+        let services =
+            self.rotors.services.iter().map(|(service, _)| {
+                (service.clone(), self.service_list(service, entries, shown, true).finish())
+            });
+        services.filter(|(_, records)| !records.is_empty()).collect()
+    }
+
+    /// The SRV records of one service, with what the policy writes into them; of members that drain, as registered.
     fn service_list(
         &self,
         service: &[u8],
         entries: &[(&MemberName, &Entry)],
         shown: &Electorate<'_>,
+        of_draining: bool,
     ) -> ListBuilder {
-        let serves = |at: usize| shown.members.get(at).is_some_and(MemberView::is_in_service);
+        let drains = |at: usize| shown.members.get(at).is_some_and(|member| !member.is_in_service());
         let offers = || {
-            let serving = entries.iter().enumerate().filter(|(at, _)| serves(*at));
-            serving.flat_map(|(at, (name, entry))| {
+            let wanted = entries.iter().enumerate().filter(|(at, _)| drains(*at) == of_draining);
+            wanted.flat_map(|(at, (name, entry))| {
                 let offered = entry.member.services.iter().filter(|offer| *offer.service == *service);
                 offered.map(move |offer| (at as u32, *name, *entry, offer))
             })
@@ -187,9 +202,11 @@ impl ViewBuilder<'_> {
         for (at, name, entry, offer) in offers() {
             let weight = service_weight(&entry.member, offer);
             let Some(candidate) = shown.candidate(at, weight) else { continue };
-            let (priority, shown_weight) = fields.write(&candidate, (offer.priority, offer.weight));
+            let registered = (offer.priority, offer.weight);
+            let (priority, shown_weight) =
+                if of_draining { registered } else { fields.write(&candidate, registered) };
             // A SRV whose member has no address left would lead nowhere.
-            let lapses_ms = offer.lapses_ms.min(entry.member.lapses_ms());
+            let lapses_ms = offer.lapses_ms.min(entry.member.lapses_ms()).min(entry.member.drain_ends_ms);
             let hold = Hold { lease: entry.lease, member: at, lapses_ms };
             let fixed = [priority.to_be_bytes(), shown_weight.to_be_bytes(), offer.port.to_be_bytes()];
             let len = [name.len() as u8];

@@ -204,6 +204,7 @@ impl PoolView {
             services: services.collect(),
             bindings: Arc::clone(&self.bindings),
             apart: self.apart.clone(),
+            services_apart: Arc::clone(&self.services_apart),
             last_good: self.last_good.clone(),
             is_frozen: self.is_frozen,
             v4: ranked(&self.v4, Arc::clone(&self.v4.records), addresses, rotors.v4),

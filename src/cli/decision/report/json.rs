@@ -1,12 +1,13 @@
 //! How what is reported stands in JSON.
 
+use std::fmt::Display;
+
 use serde::Serializer;
 
 use crate::policy::{Policy, Shown};
 use crate::query::status::line::Millionths;
-use crate::wire::Rtype;
 
-pub fn displayed<S: Serializer>(value: &Rtype, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 

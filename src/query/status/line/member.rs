@@ -12,8 +12,14 @@ pub struct MemberLine {
     pub name: String,
     /// Its state.
     pub state: State,
-    /// Seconds left; `None` without end.
-    pub lease_s: Option<u64>,
+    /// What is left of its own drain, or of an operator's, seconds; `None` if that has no end.
+    pub drain_s: Option<u64>,
+    /// The operator that drains it.
+    pub drained_by: Option<String>,
+    /// Why, in the operator's words.
+    pub drained_why: Option<String>,
+    /// What is left of its lease.
+    pub lease: Left,
     /// What it weighs; 0 if it is out.
     pub weight: u32,
     /// Its place in line, 1 for who is the first to be asked; equals share one.
@@ -41,6 +47,17 @@ pub struct MemberLine {
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
     /// Its addresses, as far as they live.
     pub addresses: Vec<IpAddr>,
+}
+
+/// What is left of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// So many seconds.
+    Seconds(u64),
+    /// It is over, and held: most of the zone's members are silent.
+    Held,
+    /// It has no end.
+    Endless,
 }
 
 /// What a member says of its load.
@@ -106,7 +123,11 @@ impl<T: Copy + PartialEq> Families<T> {
 }
 
 /// Keys that are the server's: a member that uses one for something of its own is written with `\DDD`.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 18] = [
+    "left",
+    "by",
+    "for",
+    "why",
     "lease",
     "weight",
     "rank",
@@ -129,7 +150,10 @@ impl MemberLine {
         MemberLine {
             name,
             state,
-            lease_s: None,
+            drain_s: None,
+            drained_by: None,
+            drained_why: None,
+            lease: Left::Endless,
             weight: 0,
             rank: Families::default(),
             share: Families::default(),
@@ -148,10 +172,24 @@ impl MemberLine {
 
     pub(super) fn write(&self, text: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
-        _ = write!(text, "{} {} {} lease=", self.name, self.state.name(), self.state.why());
-        _ = match self.lease_s {
-            None => write!(text, "none"),
-            Some(lease_s) => write!(text, "{lease_s}s"),
+        _ = write!(text, "{} {} {}", self.name, self.state.name(), self.state.why());
+        if let Some(by) = &self.drained_by {
+            text.extend_from_slice(b" by=");
+            escape(by.as_bytes(), false, text);
+        }
+        if let Some(drain_s) = self.drain_s {
+            // A member that drains by its own word leaves then; another serves again.
+            let key = if self.state == State::Leaving { "left" } else { "for" };
+            _ = write!(text, " {key}={drain_s}s");
+        }
+        if let Some(why) = &self.drained_why {
+            text.extend_from_slice(b" why=");
+            escape(why.as_bytes(), false, text);
+        }
+        _ = match self.lease {
+            Left::Seconds(left_s) => write!(text, " lease={left_s}s"),
+            Left::Held => write!(text, " lease=held"),
+            Left::Endless => write!(text, " lease=none"),
         };
         if self.weight > 0 {
             _ = write!(text, " weight={}", self.weight);
@@ -203,8 +241,12 @@ impl MemberLine {
     /// Takes in what the server says.
     fn take(&mut self, key: &str, value: &str) -> Option<()> {
         match key {
-            "lease" if value == "none" => self.lease_s = None,
-            "lease" => self.lease_s = Some(value.strip_suffix('s')?.parse().ok()?),
+            "left" | "for" => self.drain_s = Some(value.strip_suffix('s')?.parse().ok()?),
+            "by" => self.drained_by = Some(String::from_utf8(unescape(value.as_bytes())?).ok()?),
+            "why" => self.drained_why = Some(String::from_utf8(unescape(value.as_bytes())?).ok()?),
+            "lease" if value == "none" => self.lease = Left::Endless,
+            "lease" if value == "held" => self.lease = Left::Held,
+            "lease" => self.lease = Left::Seconds(value.strip_suffix('s')?.parse().ok()?),
             "weight" => self.weight = value.parse().ok()?,
             "rank" => self.rank = Families::parse(value, |rank| rank.parse().ok())?,
             "share" => self.share = Families::parse(value, Millionths::parse_percent)?,

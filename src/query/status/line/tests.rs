@@ -6,7 +6,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use std::net::IpAddr;
+
 use super::*;
+use crate::policy::{Policy, Shown};
 
 fn text(line: &Line) -> String {
     let mut text = Vec::new();
@@ -33,10 +36,23 @@ fn strings_read_as_people_would_write_them() {
         up: 2,
         out: 1,
         gone: 0,
+        draining: 0,
+        lost: 0,
+        held: 0,
+        on_all_down: None,
         client: Some(("192.0.2.7".parse().unwrap(), false)),
     };
+    let down = PoolLine {
+        up: 0,
+        draining: 2,
+        lost: 3,
+        held: 4,
+        on_all_down: Some(AllDown::LastGood(Some(540))),
+        client: None,
+        ..pool.clone()
+    };
     let busy = MemberLine {
-        lease_s: Some(23),
+        lease: Left::Seconds(23),
         weight: 20,
         rank: Families { v4: Some(1), v6: Some(3) },
         share: Families { v4: Some(Millionths(333_000)), v6: None },
@@ -50,11 +66,35 @@ fn strings_read_as_people_would_write_them() {
     let mut service = MemberLine { weight: 1, ..member("gw.example.net.") };
     service.srv = Some(Srv { port: 5060, priority: 0, weight: 65_535 });
     service.load = Some(SaidLoad::Unsaid);
+    let leaving =
+        MemberLine { drain_s: Some(25), weight: 1, ..MemberLine::new("m2".to_owned(), State::Leaving) };
+    let drained = MemberLine {
+        drain_s: Some(600),
+        drained_by: Some("ops team".to_owned()),
+        drained_why: Some("a \\ bolt = loose".to_owned()),
+        lease: Left::Held,
+        ..MemberLine::new("m3".to_owned(), State::Drained)
+    };
+    let endless = MemberLine {
+        drained_by: Some("ops.".to_owned()),
+        ..MemberLine::new("m4".to_owned(), State::Drained)
+    };
     for (line, wanted) in [
         (
             Line::Pool(pool),
             "web.pool.example. pool policy=least-used answers=1 ttl=5s up=2 out=1 gone=0 client=192.0.2.7 told=no",
         ),
+        (
+            Line::Pool(down),
+            "web.pool.example. pool policy=least-used answers=1 ttl=5s up=0 out=1 gone=0 draining=2 lost=3 held=4 \
+             on-all-down=last-good:540s",
+        ),
+        (of_member(leaving), "m2 draining own left=25s lease=none weight=1"),
+        (
+            of_member(drained),
+            "m3 draining operator by=ops\\032team for=600s why=a\\032\\092\\032bolt\\032=\\032loose lease=held",
+        ),
+        (of_member(endless), "m4 draining operator by=ops. lease=none"),
         (
             of_member(busy),
             "m1 up registered lease=23s weight=20 rank=1/3 share=33.3%/- load=0.25 smoothed=0.31 warming=40% \
@@ -81,12 +121,15 @@ fn nobody_says_anything_in_the_servers_name() {
         attributes: vec![
             (b"rank".to_vec(), b"1".to_vec()),
             (b"site".to_vec(), b"a share=100% 10.0.0.9".to_vec()),
+            (b"by".to_vec(), b"ops.".to_vec()),
+            (b"why".to_vec(), b"not".to_vec()),
         ],
         ..member("m1")
     };
     let line = of_member(liar);
     let wanted =
-        "m1 up registered lease=none weight=1 \\114ank=1 site=a\\032share=100%\\03210.0.0.9".to_owned();
+        "m1 up registered lease=none weight=1 \\114ank=1 site=a\\032share=100%\\03210.0.0.9 \\098y=ops. \\119hy=not"
+            .to_owned();
     assert_eq!(text(&line), wanted);
     assert_eq!(Line::parse(wanted.as_bytes()), Some(line));
 }
@@ -106,10 +149,18 @@ fn other_strings_are_none_of_ours() {
         "web.pool.example. pool policy=fastest answers=1 ttl=5s up=1 out=0 gone=0",
         "web.pool.example. pool policy=random answers=0 ttl=5s up=1 out=0 gone=0",
         "web.pool.example. pool policy=random",
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=0 out=0 gone=0 on-all-down=nothing",
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=0 out=0 gone=0 on-all-down=all:web",
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=0 out=0 gone=0 on-all-down=last-good",
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=0 out=0 gone=0 on-all-down=fallback:\u{9b}31m",
+        "web.pool.example. pool policy=random answers=1 ttl=5s up=0 out=0 gone=0 held=many",
+        "m1 draining weight=0 lease=3s",
+        "m1 draining own left=soon lease=3s",
+        "m1 draining operator by=\\255 lease=3s",
     ] {
         assert_eq!(Line::parse(text.as_bytes()), None, "{text}");
     }
-    let later = "web. pool policy=random answers=all ttl=5s up=1 out=0 gone=0 draining=2";
+    let later = "web. pool policy=random answers=all ttl=5s up=1 out=0 gone=0 mood=good";
     assert!(Line::parse(later.as_bytes()).is_some(), "a later version says more");
 }
 
@@ -123,12 +174,27 @@ fn millionths() -> impl Strategy<Value = Millionths> + Clone {
     (0_u64..5_000_000).prop_map(Millionths)
 }
 
+fn any_left() -> impl Strategy<Value = Left> {
+    prop_oneof![any::<u64>().prop_map(Left::Seconds), Just(Left::Held), Just(Left::Endless)]
+}
+
+fn any_all_down() -> impl Strategy<Value = AllDown> {
+    prop_oneof![
+        Just(AllDown::All),
+        option::of(any::<u64>()).prop_map(AllDown::LastGood),
+        "([a-z0-9:-]{1,9}\\.){1,4}".prop_map(AllDown::Fallback),
+        Just(AllDown::NoData),
+        Just(AllDown::ServFail),
+    ]
+}
+
 prop_compose! {
     fn any_member()(
         name in "[a-z0-9\\\\.-]{1,20}",
         state in proptest::sample::select(State::ALL.to_vec()),
-        (lease_s, weight, rank, share) in
-            (option::of(any::<u64>()), any::<u32>(), families(any::<u32>()), families(millionths())),
+        (lease, weight, rank, share) in (any_left(), any::<u32>(), families(any::<u32>()), families(millionths())),
+        (drain_s, drained_by, drained_why) in
+            (option::of(any::<u64>()), option::of(any::<String>()), option::of(any::<String>())),
         (priority, load, smoothed, degradation) in (
             option::of(any::<u32>()),
             option::of(option::of(millionths())),
@@ -142,11 +208,11 @@ prop_compose! {
             option::of(any::<(u16, u16, u16)>()),
         ),
         // Keys are neither empty nor have a `=` in them (RFC 6763 section 6.4).
-        attributes in vec(("(rank|lease|port|[ -<>-~]{1,8})", vec(any::<u8>(), 0..20)), 0..4),
+        attributes in vec(("(rank|lease|port|by|for|why|left|[ -<>-~]{1,8})", vec(any::<u8>(), 0..20)), 0..4),
         addresses in vec(any::<IpAddr>(), 0..4),
     ) -> MemberLine {
         MemberLine {
-            name, state, lease_s, weight, rank, share, priority, smoothed, degradation, picks, level, warming,
+            name, state, lease, drain_s, drained_by, drained_why, weight, rank, share, priority, smoothed, degradation, picks, level, warming,
             load: load.map(|load| load.map_or(SaidLoad::Unsaid, SaidLoad::Is)),
             srv: srv.map(|(port, priority, weight)| Srv { port, priority, weight }),
             attributes: attributes.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect(),
@@ -166,9 +232,14 @@ prop_compose! {
             (1_u16..).prop_map(|most| NonZeroU16::new(most).map_or(Shown::All, Shown::AtMost)),
         ],
         (ttl_s, up, out, gone) in any::<(u32, usize, usize, usize)>(),
+        (draining, lost, held) in any::<(usize, usize, usize)>(),
+        on_all_down in option::of(any_all_down()),
         client in option::of(any::<(IpAddr, bool)>()),
     ) -> PoolLine {
-        PoolLine { name, kind, policy: policy.1, answers, ttl_s, up, out, gone, client }
+        let policy = policy.1;
+        PoolLine {
+            name, kind, policy, answers, ttl_s, up, out, gone, draining, lost, held, on_all_down, client,
+        }
     }
 }
 
