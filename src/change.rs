@@ -99,6 +99,16 @@ impl Change {
         }
     }
 
+    /// Whether it registers nothing otherwise than before: a heartbeat, and the floor that it raises.
+    pub fn is_renewal(&self) -> bool {
+        match self {
+            Change::Member(change) => change.is_renewal(),
+            Change::Drain(_) => false,
+            Change::Name(change) => change.is_renewal(),
+            Change::Floor(_) => true,
+        }
+    }
+
     /// Whether it happened whatever becomes of the message that brought it to light: a lease or a record came to its end.
     pub fn is_fact(&self) -> bool {
         self.cause().is_fact()

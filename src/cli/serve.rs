@@ -14,7 +14,7 @@ use crate::change::Change;
 use crate::config::{self, Config, ConfigError, Reader};
 use crate::security::Cookies;
 use crate::server::{self, Desk, Listeners, ServeError, Settings, clock};
-use crate::store::{Loaded, Store, StoreError};
+use crate::store::{Compacted, Loaded, Store, StoreError};
 use crate::update::{Limits, Registrar, Setup, ZoneInput, member_text};
 use crate::wire::{WireError, lower, name_text};
 use crate::zone::file::Progress;
@@ -52,10 +52,18 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     let settings = settings(&config);
     let listeners = Listeners::bind(&settings)?;
     let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
-    info!(state = %config.state_dir.display(), run = loaded.run, "state directory");
+    let state = config.state_dir.display();
+    if let Some(format) = loaded.upgraded_from {
+        info!(%state, format, "the store was of the format before this one, and is of this one now");
+    }
+    if let Some(Compacted { from, to }) = loaded.compacted {
+        info!(%state, from, to, "the store was mostly free, and is smaller now, octets");
+    }
+    info!(%state, run = loaded.run, "state directory");
     let (mut registrar, restored) = registrar(config, loaded, server::cookies()?)?;
     // The serials that this run begins with are on disk before anybody hears them.
     store.commit(&registrar.overtaken(), &registrar.serials(), clock::moment())?;
+    registrar.serials_stored();
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
     // One waiting word is as good as several.
     let (moved, moves) = bounded(1);
@@ -113,6 +121,10 @@ fn registrar(
     loaded.serials.iter().for_each(|(apex, serial)| registrar.restore_serial(apex, *serial));
     registrar.identify(config.identity);
 
+    for drained in loaded.drains {
+        let (pool, name, drain) = drained.drain(now_ms);
+        registrar.restore_drain(&pool, &name, drain);
+    }
     let mut restored: Vec<Change> = Vec::with_capacity(loaded.members.len());
     let mut not_restored = 0_usize;
     for back in loaded.members {

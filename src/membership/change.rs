@@ -136,6 +136,17 @@ impl Change {
         self.departed.as_ref()
     }
 
+    /// Whether it is a heartbeat that registers nothing otherwise than before: what differs is when the member was last heard, and
+    /// until when its records live.
+    pub fn is_renewal(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => {
+                before.drain_ends_ms == after.drain_ends_ms && !before.registers_otherwise(after)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it happened whatever becomes of the message that brought it to light: something came to its end.
     pub fn is_fact(&self) -> bool {
         self.cause.is_fact()

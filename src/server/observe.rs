@@ -166,6 +166,9 @@ pub struct Counters {
     attributes_ignored: AtomicU64,
     commits: AtomicU64,
     commit_failures: AtomicU64,
+    /// Whether the last commit failed, and what the store does not know: gauges.
+    store_failing: AtomicU64,
+    unsaved: AtomicU64,
     replies_lost: AtomicU64,
     /// Times that a zone's leases began to be held.
     holds: AtomicU64,
@@ -233,6 +236,8 @@ impl Counters {
             attributes_ignored: AtomicU64::default(),
             commits: AtomicU64::default(),
             commit_failures: AtomicU64::default(),
+            store_failing: AtomicU64::default(),
+            unsaved: AtomicU64::default(),
             replies_lost: AtomicU64::default(),
             holds: AtomicU64::default(),
             holds_spent: AtomicU64::default(),
@@ -303,7 +308,12 @@ impl Counters {
                 "silent_now": read(&self.members_silent),
             },
             "reloads": { "done": read(&self.reloads), "errors": read(&self.reload_errors) },
-            "store": { "commits": read(&self.commits), "failures": read(&self.commit_failures) },
+            "store": {
+                "commits": read(&self.commits),
+                "failures": read(&self.commit_failures),
+                "failing": read(&self.store_failing),
+                "unsaved": read(&self.unsaved),
+            },
             "clock": { "suspended": read(&self.suspensions), "suspended_ms": read(&self.suspended_ms) },
             "changes": by_cause(&self.changes),
             "names": names,
@@ -320,6 +330,15 @@ pub struct Observer {
     counters: Arc<Counters>,
     refusals: SourceLimiter,
     commit_failures: Limiter,
+    trouble: Option<Trouble>,
+}
+
+/// A store that cannot be written.
+struct Trouble {
+    /// Since when, monotonic milliseconds.
+    since_ms: u64,
+    /// UPDATEs that were answered SERVFAIL for it.
+    refused: u64,
 }
 
 impl Observer {
@@ -329,6 +348,7 @@ impl Observer {
             counters,
             refusals: SourceLimiter::new(REFUSALS_A_SECOND),
             commit_failures: Limiter::new(1),
+            trouble: None,
         }
     }
 
@@ -424,20 +444,50 @@ impl Observer {
     }
 
     /// A group that is in the store.
-    pub fn committed(&self) {
+    pub fn committed(&mut self, now_ms: u64) {
         increment(&self.counters.commits);
+        if let Some(Trouble { since_ms, refused }) = self.trouble.take() {
+            self.counters.store_failing.store(0, Ordering::Relaxed);
+            let failed_s = now_ms.saturating_sub(since_ms) / 1000;
+            info!(
+                failed_s,
+                refused, "the store can be written again; UPDATEs refused meanwhile may be sent again"
+            );
+        }
     }
 
     /// A group that is not in the store.
     pub fn commit_failed(&mut self, reason: &dyn Display, now_ms: u64) {
         increment(&self.counters.commit_failures);
-        if self.commit_failures.admits(now_ms) {
+        self.counters.store_failing.store(1, Ordering::Relaxed);
+        let is_first = self.trouble.is_none();
+        self.trouble.get_or_insert(Trouble { since_ms: now_ms, refused: 0 });
+        if self.commit_failures.admits(now_ms) || is_first {
             error!(
                 %reason,
-                "the store cannot be written: UPDATEs that need it get SERVFAIL, heartbeats and answers go on; check the \
-                 free space and the permissions of the state directory"
+                "the store cannot be written: UPDATEs that need it get SERVFAIL, leases and answers go on; it is tried again"
             );
         }
+    }
+
+    /// An UPDATE that is answered SERVFAIL because the store cannot be written.
+    pub fn not_stored(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.refused += 1;
+        }
+    }
+
+    /// How much the store does not know.
+    pub fn unsaved(&self, changes: usize) {
+        self.counters.unsaved.store(changes as u64, Ordering::Relaxed);
+    }
+
+    /// The end of a server whose store cannot be written.
+    pub fn stopped_unsaved(&self, changes: usize) {
+        error!(
+            changes,
+            "stopped without storing what happened last: the next start finds what was stored before"
+        );
     }
 
     /// Other zones are served.

@@ -9,8 +9,11 @@
 //! Facts that the rest relies on:
 //! 1. A change that the store must hold is committed, then visible, then acknowledged (RFC 2136 section 3.5). One commit
 //!    carries a whole group: an fsync costs as much for one change as for a thousand.
-//! 2. When a commit fails, what needed it is undone and answered SERVFAIL. Heartbeats that needed none stand, so a full disk
-//!    loses no healthy member. Whether the disk has it nobody knows, so the reverse goes with the next commit.
+//! 2. A disk that fails loses no live member, and nobody hears NOERROR that a crash would make untrue. A message that changes
+//!    something is undone and answered SERVFAIL when its commit fails; whether the disk has it nobody knows, so the reverse goes
+//!    with the next commit. One that registers nothing otherwise than before keeps its effect: leases go on. It is answered
+//!    NOERROR if the store is right about what it renews, and SERVFAIL if the store has to learn something first: that the
+//!    member was heard in this run, or what was taken back. Its sender repeats it, and hears NOERROR when the disk is back.
 //! 3. Expiry is the other way round: it leaves the answers first. If the process dies before the store knows, the member
 //!    comes back for one grace, which is what a restart gives anyway.
 //! 4. What the store does not know yet goes with the next commit, whatever causes it, in front of it.
@@ -19,7 +22,8 @@
 //!    with it. All times here are its.
 //! 6. A member changes once in a group. A second message about it closes the group: what it is judged by is published.
 
-use std::collections::HashMap;
+mod unsaved;
+
 use std::fmt::Display;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
@@ -31,14 +35,15 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::clock::LeaseClock;
+use super::clock::{self, LeaseClock};
 use super::mmsg::{Peer, send_one};
 use super::observe::Observer;
-use crate::change::{Change, Subject};
+use crate::change::Change;
 use crate::query::Transport;
 use crate::store::{Moment, Store, StoreError};
 use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request};
 use crate::zone::{Publisher, ZoneSet};
+use unsaved::{Fate, Unsaved, unacknowledged};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
 /// the serial and the store learn of an expiry, and for how long a view with a dead member costs more than one without. Most
@@ -50,8 +55,6 @@ const EXPIRE_SLICE: usize = 4096;
 const RANK_SLICE: usize = 65_536;
 /// Most jobs in a group. Past this, redb's commits get larger but hardly faster (39,500 changes a second at 1,024).
 const GROUP_MAX: usize = 1024;
-/// How long an expiry may wait for a commit that happens anyway, and a failed one for the next attempt.
-const STORE_DELAY_MS: u64 = 1_000;
 
 /// A message for the registrar.
 pub struct Job {
@@ -164,14 +167,9 @@ pub struct GroupCommit<S> {
     store: S,
     observer: Observer,
     leases: Arc<LeaseClock>,
-    /// What has happened and the store does not know, the last of each member: expired, lapsed, or taken back after a commit
-    /// that may have reached the disk. No more than members and absences that were there when the disk last worked, and those
-    /// who tried to join since.
-    unsaved: HashMap<Subject, Change>,
-    /// When to store them at the latest.
-    store_at_ms: u64,
-    /// After a failed commit, when to try again: each attempt reads the whole store.
-    retry_at_ms: u64,
+    /// What has happened and the store does not know: expired, lapsed, heard, or taken back after a commit that may have reached
+    /// the disk. No more than members and absences that were there when the disk last worked, and those who tried to join since.
+    unsaved: Unsaved,
     /// When to look for due leases again.
     tick_at_ms: u64,
 }
@@ -187,19 +185,8 @@ impl<S: Commit> GroupCommit<S> {
         restored: &[Change],
     ) -> Self {
         restored.iter().for_each(|change| observer.change(change));
-        let unsaved = HashMap::new();
-        let (store_at_ms, retry_at_ms, tick_at_ms) = (0, 0, 0);
-        GroupCommit {
-            registrar,
-            zones,
-            store,
-            observer,
-            leases,
-            unsaved,
-            store_at_ms,
-            retry_at_ms,
-            tick_at_ms,
-        }
+        let (unsaved, tick_at_ms) = (Unsaved::default(), 0);
+        GroupCommit { registrar, zones, store, observer, leases, unsaved, tick_at_ms }
     }
 
     /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
@@ -238,10 +225,10 @@ impl<S: Commit> GroupCommit<S> {
 
     /// Stores what is left: ends that wait for a commit, and the floors that heartbeats raised without one.
     fn stop(&mut self, now_ms: u64) {
-        self.retry_at_ms = 0;
+        self.unsaved.try_now();
         let floors = self.registrar.unstored_floors();
-        if !floors.is_empty() || !self.unsaved.is_empty() {
-            self.commit(&floors, now_ms);
+        if (!floors.is_empty() || !self.unsaved.is_empty()) && !self.commit(&floors, now_ms) {
+            self.observer.stopped_unsaved(self.unsaved.len());
         }
     }
 
@@ -313,29 +300,53 @@ impl<S: Commit> GroupCommit<S> {
     fn finish(&mut self, group: Group, clock: Clock) {
         let Group { facts: mut published, mut changes, judged } = group;
         self.leave_unsaved(&published, clock.now_ms);
-        let is_committed = !changes.iter().any(Change::is_durable) || self.commit(&changes, clock.now_ms);
-        // Without the commit, a job stands that needed none: a bare heartbeat.
-        let stands = |job: &Judged| {
-            is_committed
-                || !changes.get(job.changes.clone()).unwrap_or_default().iter().any(Change::is_durable)
+        let is_committed = !changes.iter().any(|change| self.unsaved.needs_commit(change))
+            || self.commit(&changes, clock.now_ms);
+        let fate = |job: &Judged| match is_committed {
+            true => Fate::Stands,
+            false => self.unsaved.fate(changes.get(job.changes.clone()).unwrap_or_default()),
         };
-        let replies: Vec<bool> = judged.iter().map(stands).collect();
+        let fates: Vec<Fate> = judged.iter().map(fate).collect();
         if !is_committed {
-            let fallen = judged.iter().zip(&replies).filter(|(_, stands)| !**stands);
-            let fallen: Vec<_> = fallen.flat_map(|(job, _)| job.changes.clone()).collect();
-            let undone: Vec<_> = fallen.iter().filter_map(|&place| changes.get(place)).collect();
-            self.registrar.undo(&undone);
-            let reversed: Vec<_> = undone.iter().map(|change| change.reversed()).collect();
-            self.leave_unsaved(&reversed, clock.now_ms);
-            let mut place = 0..;
-            changes.retain(|_| place.next().is_some_and(|place| fallen.binary_search(&place).is_err()));
+            let lengths = judged.iter().map(|job| job.changes.len());
+            changes = self.keep_and_undo(changes, lengths.zip(fates.iter().copied()), clock.now_ms);
         }
         published.append(&mut changes);
         self.publish(&published, clock.now_ms);
         published.iter().for_each(|change| self.observer.change(change));
-        for (job, stands) in judged.iter().zip(replies) {
+        for (job, fate) in judged.iter().zip(fates) {
+            let stands = fate == Fate::Stands;
+            if !stands {
+                self.observer.not_stored();
+            }
             self.reply(&job.reply_to, job.handled.reply.as_ref(), stands, clock.wall_s);
         }
+    }
+
+    /// What is left of a group's changes without its commit, given how many each job has, in order, and its fate. What has
+    /// fallen is undone.
+    fn keep_and_undo(
+        &mut self,
+        changes: Vec<Change>,
+        jobs: impl Iterator<Item = (usize, Fate)>,
+        now_ms: u64,
+    ) -> Vec<Change> {
+        let (mut standing, mut kept, mut fallen) = (Vec::new(), Vec::new(), Vec::new());
+        let mut changes = changes.into_iter();
+        for (length, fate) in jobs {
+            let own = changes.by_ref().take(length);
+            match fate {
+                Fate::Stands => standing.extend(own),
+                Fate::Kept => kept.extend(own.filter_map(unacknowledged)),
+                Fate::Fallen => fallen.extend(own),
+            }
+        }
+        self.registrar.undo(&fallen.iter().collect::<Vec<_>>());
+        let reversed: Vec<_> = fallen.iter().map(Change::reversed).collect();
+        self.unsaved.leave(&reversed, true, now_ms);
+        self.unsaved.leave(&kept, true, now_ms);
+        standing.append(&mut kept);
+        standing
     }
 
     fn reply(&self, to: &ReplyTo, plan: Option<&ReplyPlan>, stands: bool, wall_s: u64) {
@@ -354,9 +365,10 @@ impl<S: Commit> GroupCommit<S> {
         changes.iter().for_each(|change| self.observer.change(change));
         self.leave_unsaved(&changes, now_ms);
         self.registrar.rank(now_ms, RANK_SLICE);
-        if now_ms >= self.store_at_ms {
-            self.store_unsaved(now_ms);
+        if self.unsaved.is_due(now_ms) {
+            self.commit(&[], now_ms);
         }
+        self.observer.unsaved(self.unsaved.len());
         self.observer.tick(now_ms);
         more
     }
@@ -369,42 +381,33 @@ impl<S: Commit> GroupCommit<S> {
         }
     }
 
-    /// Remembers what the store has yet to learn.
+    /// Remembers ends that the store has yet to learn of.
     fn leave_unsaved(&mut self, changes: &[Change], now_ms: u64) {
-        if self.unsaved.is_empty() {
-            self.store_at_ms = now_ms + STORE_DELAY_MS;
-        }
-        for change in changes.iter().filter(|change| change.is_durable()) {
-            self.unsaved.insert(change.subject(), change.clone());
-        }
-    }
-
-    fn store_unsaved(&mut self, now_ms: u64) {
-        if !self.unsaved.is_empty() {
-            self.commit(&[], now_ms);
-        }
+        self.unsaved.leave(changes, false, now_ms);
     }
 
     /// Commits what is unsaved and what of `changes` must last. Whether it is on disk.
     fn commit(&mut self, changes: &[Change], now_ms: u64) -> bool {
-        if now_ms < self.retry_at_ms {
+        if !self.unsaved.may_try(now_ms) {
             return false;
         }
-        let all = self.unsaved.values().chain(changes).filter(|change| change.is_durable());
-        match self.store.commit(all, &self.registrar.serials(), self.leases.moment()) {
+        let began_ms = clock::now_ms();
+        let restated: Vec<_> = changes.iter().filter_map(|change| self.unsaved.restated(change)).collect();
+        let all = self.unsaved.changes().chain(&restated).chain(changes).filter(|change| change.is_durable());
+        let committed = self.store.commit(all, &self.registrar.serials(), self.leases.moment());
+        match &committed {
             Ok(()) => {
-                self.unsaved.clear();
+                self.unsaved.stored();
                 self.registrar.serials_stored();
-                self.observer.committed();
-                true
+                self.observer.committed(now_ms);
             }
             Err(error) => {
-                self.store_at_ms = now_ms + STORE_DELAY_MS;
-                self.retry_at_ms = self.store_at_ms;
-                self.observer.commit_failed(&error, now_ms);
-                false
+                let took_ms = clock::now_ms().saturating_sub(began_ms);
+                self.unsaved.failed(now_ms, took_ms);
+                self.observer.commit_failed(error, now_ms);
             }
         }
+        committed.is_ok()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  meta      "format"      -> VERSION
-//!  members   (pool, name)  -> an octet ENTRY, then the Member and its floor in postcard
+//!  members   (pool, name)  -> an octet ENTRY, then the Member, its floor and the end of its own drain in postcard
+//!  drains    (pool, name)  -> an octet ENTRY, then the StoredDrain of an operator's drain in postcard
 //!  absences  (pool, name)  -> an octet ENTRY, then a StoredAbsence in postcard
 //!  names     name          -> an octet ENTRY, then the name's Dynamic in postcard
 //!  floors    (key, name)   -> an octet ENTRY, then the Signed of the newest message by the key that changed the name
@@ -10,31 +11,42 @@
 //!  serials   apex          -> the zone's serial
 //! ```
 //!
-//! redb puts a pool's length before it. A name is in one of the first two tables at most. [`VERSION`] counts changes to the
-//! tables, [`ENTRY`] changes to the encoding of what is in them.
+//! redb puts a pool's length before it. A name is a member's or absent, never both; its drain is apart from either. [`VERSION`]
+//! counts changes to the tables, [`ENTRY`] changes to the encoding of what is in them.
+//!
+//! A start reads the format before its own as well. The transaction that begins the run makes the table that is missing and
+//! writes the new number, or does neither. Entries stay as they are until they are written anew: the octet in front says how to
+//! read each, and a disk that is nearly full need not hold the whole store twice for an upgrade. Format 2 knew no drains; its
+//! members were a pair, its other entries are those of today.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use redb::{Builder, Database, ReadableDatabase, TableDefinition};
+use redb::{Builder, Database, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::membership::{Member, Signed};
+use crate::membership::{FOREVER_MS, Member, Signed};
 
-/// The format that this program reads and writes.
-pub(super) const VERSION: u32 = 2;
-/// How members and absences are encoded.
-const ENTRY: u8 = 2;
+/// The format that this program writes.
+pub(super) const VERSION: u32 = 3;
+/// The oldest format that it reads.
+pub(super) const VERSION_BEFORE: u32 = 2;
+/// How entries are encoded.
+const ENTRY: u8 = 3;
+/// How they were in format 2.
+const ENTRY_BEFORE: u8 = 2;
 
 const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
 
 /// Members by pool and name.
 pub(super) const MEMBERS: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("members");
+/// Operators' drains, by pool and name of the member.
+pub(super) const DRAINS: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("drains");
 /// What is left of members that are gone, by pool and name.
 pub(super) const ABSENCES: TableDefinition<'_, (&[u8], &[u8]), &[u8]> = TableDefinition::new("absences");
 /// What UPDATE made of ordinary records, by owner.
@@ -46,8 +58,46 @@ pub(super) const RUNS: TableDefinition<'_, u32, u64> = TableDefinition::new("run
 /// Serials by zone apex.
 pub(super) const SERIALS: TableDefinition<'_, &[u8], u32> = TableDefinition::new("serials");
 
-/// A member and the newest signed message accepted for it, as read.
-pub(super) type StoredMember = (Member, Option<Signed>);
+/// A member, the newest signed message accepted for it, and when its own drain ends, as read.
+pub(super) type StoredMember = (Member, Option<Signed>, Option<StoredEnd>);
+
+/// An end by the wall clock, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredEnd {
+    /// [`u64::MAX`] for never.
+    pub ends_ms: u64,
+    /// When this was written: if the clock is behind that now, it was set back.
+    pub written_ms: u64,
+}
+
+impl StoredEnd {
+    /// What is left at a moment of the wall clock, milliseconds, and no more than when this was written; [`FOREVER_MS`] if it
+    /// never ends.
+    pub fn left_ms(self, wall_ms: u64) -> u64 {
+        match self.ends_ms {
+            u64::MAX => FOREVER_MS,
+            ends_ms => ends_ms.saturating_sub(wall_ms.max(self.written_ms)),
+        }
+    }
+
+    /// The same as of this moment, if the clock was set back since it was written: else each start would give what was left
+    /// then, until the clock has caught up.
+    pub fn set_back(self, wall_ms: u64) -> Option<StoredEnd> {
+        (self.written_ms > wall_ms).then(|| {
+            let left_ms = self.left_ms(wall_ms);
+            let ends_ms = if left_ms == FOREVER_MS { u64::MAX } else { wall_ms.saturating_add(left_ms) };
+            StoredEnd { ends_ms, written_ms: wall_ms }
+        })
+    }
+}
+
+/// An operator's [`Drain`](crate::membership::Drain) with its end by the wall clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredDrain {
+    pub by: Box<str>,
+    pub why: Box<str>,
+    pub end: StoredEnd,
+}
 
 /// An [`Absence`](crate::membership::Absence) with its ends by the wall clock, milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +132,9 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
 fn initialise(path: &Path) -> Result<(), redb::Error> {
     let db = Database::create(path)?;
     let transaction = db.begin_write()?;
-    transaction.open_table(META)?.insert(FORMAT, VERSION)?;
+    record_version(&transaction)?;
     transaction.open_table(MEMBERS)?;
+    transaction.open_table(DRAINS)?;
     transaction.open_table(ABSENCES)?;
     transaction.open_table(NAMES)?;
     transaction.open_table(FLOORS)?;
@@ -113,21 +164,37 @@ pub(super) fn version(db: &Database) -> Result<u32, redb::Error> {
     Ok(version.value())
 }
 
-/// A member with its floor, or an absence, as stored.
+/// Has the database be of this program's format; its tables are the transaction's other part.
+pub(super) fn record_version(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(META)?.insert(FORMAT, VERSION)?;
+    Ok(())
+}
+
+/// An entry as stored.
 pub(super) fn encode(entry: &impl Serialize) -> Result<Vec<u8>, redb::Error> {
     // Writing to a Vec cannot fail, and neither has anything that postcard lacks.
     postcard::to_extend(entry, vec![ENTRY]).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
+/// A member as either encoding has it.
+pub(super) fn decode_member(octets: &[u8]) -> Result<StoredMember, String> {
+    if octets.first() == Some(&ENTRY_BEFORE) {
+        return decode(octets).map(|(member, floor)| (member, floor, None));
+    }
+    decode(octets)
+}
+
 /// What `octets` hold, whole; `Err` says what is wrong with them.
 pub(super) fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, String> {
     match octets.split_first() {
-        Some((&ENTRY, rest)) => match postcard::take_from_bytes(rest) {
+        Some((&(ENTRY | ENTRY_BEFORE), rest)) => match postcard::take_from_bytes(rest) {
             Ok((entry, [])) => Ok(entry),
             Ok((_, extra)) => Err(format!("{} octets after its end", extra.len())),
             Err(error) => Err(error.to_string()),
         },
-        Some((other, _)) => Err(format!("encoding {other}, this rollcall reads encoding {ENTRY}")),
+        Some((other, _)) => {
+            Err(format!("encoding {other}, this rollcall reads encodings {ENTRY_BEFORE} and {ENTRY}"))
+        }
         None => Err("empty".to_owned()),
     }
 }
@@ -147,7 +214,7 @@ mod tests {
 
     #[test]
     fn entries_that_make_no_sense_are_reported_and_kept() {
-        let stored = |heard_run| encode(&(member(heard_run), None::<Signed>)).unwrap();
+        let stored = |heard_run| encode(&(member(heard_run), None::<Signed>, None::<StoredEnd>)).unwrap();
         let good = stored(1);
         let long = [good.as_slice(), b"\x00"].concat();
         let other = [b"\x01".as_slice(), good.get(1..).unwrap()].concat();
@@ -157,7 +224,7 @@ mod tests {
             (b"".as_slice(), "member m1 of pool \\x03web\\x00: empty"),
             (good.get(..good.len() - 1).unwrap(), "m1"),
             (&long, "1 octets after its end"),
-            (&other, "encoding 1, this rollcall reads encoding 2"),
+            (&other, "encoding 1, this rollcall reads encodings 2 and 3"),
             (&from_the_future, "last heard in run 2, and this is run 2"),
             (&last, "last heard in run 4294967295"),
         ] {
@@ -181,24 +248,29 @@ mod tests {
         let state = dir();
         let (mut store, _) = open(state.path(), WALL_MS);
         store.commit(&[joined("m1", 1)], &[], AT).unwrap();
-        let set = |store, version| {
-            drop(open_after(store, |transaction| {
-                transaction.open_table(META).unwrap().insert(FORMAT, version).unwrap();
-            }));
-        };
-        set(store, 1);
-        for _ in 0..2 {
-            let error = refused(state.path());
-            assert!(matches!(error, StoreError::Version { found: 1, known: 2, .. }), "{error}");
-            assert!(error.to_string().contains("format 1"), "{error}");
+        drop(store);
+        for found in [1, 4] {
+            set_format(state.path(), found);
+            for _ in 0..2 {
+                let error = refused(state.path());
+                assert!(matches!(error, StoreError::Version { found: it, .. } if it == found), "{error}");
+                let says = format!(
+                    "store format {found}, this rollcall reads formats 2 and 3; start the version that"
+                );
+                assert!(error.to_string().contains(&says), "{error}");
+            }
         }
-        let db = redb::Database::open(state.path().join(FILE_NAME)).unwrap();
-        let transaction = db.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert(FORMAT, VERSION).unwrap();
-        transaction.commit().unwrap();
-        drop(db);
+        set_format(state.path(), VERSION);
         let (_, loaded) = open(state.path(), WALL_MS);
         assert_eq!((loaded.run, graces(&loaded)), (2, vec![("m1".into(), LEASE_MS)]));
+    }
+
+    /// Writes another format's number.
+    fn set_format(state: &Path, version: u32) {
+        let db = redb::Database::open(state.join(FILE_NAME)).unwrap();
+        let transaction = db.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert(FORMAT, version).unwrap();
+        transaction.commit().unwrap();
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What is left of a grace, and of a floor, after a restart: the arithmetic of `restart` and `names`.
+//! What `restart`, `names` and `drains` share: what is left of a grace and of a floor, and entries of members.
 
 use std::collections::BTreeMap;
 
-use crate::membership::{LEASE_FOREVER_MS, Signed};
+use crate::membership::{LEASE_FOREVER_MS, PoolHandle, Signed};
 
 /// The longest grace, however long the lease.
 const GRACE_MS_MAX: u32 = 60_000;
@@ -29,4 +29,15 @@ pub(super) fn believable(floor: Signed, wall_ms: u64) -> Signed {
 
 pub(super) fn corrupted(what: String) -> redb::Error {
     redb::Error::Corrupted(what)
+}
+
+/// Keys are in order, so a pool's entries come together and share its handle.
+pub(super) fn share(pool: &mut PoolHandle, octets: &[u8]) {
+    if **pool != *octets {
+        *pool = octets.into();
+    }
+}
+
+pub(super) fn bad_entry(what: &str, pool: &[u8], name: &[u8], why: String) -> redb::Error {
+    corrupted(format!("{what} {} of pool {}: {why}", name.escape_ascii(), pool.escape_ascii()))
 }

@@ -9,7 +9,8 @@
 //!  ...heartbeats... X grace begins X the rest of it
 //! ```
 //!
-//! A permanent member comes back whole, always. A name is kept for its KEY-LEASE from the moment at which the grace began, and
+//! A permanent member comes back whole, always; one that drains, for no longer than its drain: if that ended while nobody served,
+//! it has left. A name is kept for its KEY-LEASE from the moment at which the grace began, and
 //! a floor for two fudges from the moment at which it is over: a member whose grace is over comes back as absent.
 //!
 //! The wall clock may have been set back meanwhile. Then nothing lasts longer than if it began now, and a floor that no
@@ -20,8 +21,9 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use super::format::{self, ABSENCES, MEMBERS, RUNS, SERIALS, StoredAbsence, StoredMember};
-use super::grace::{Runs, believable, corrupted, grace_left_ms, grace_ms};
+use super::drains::{self, Drains};
+use super::format::{self, ABSENCES, MEMBERS, RUNS, SERIALS, StoredAbsence};
+use super::grace::{Runs, bad_entry, believable, corrupted, grace_left_ms, grace_ms, share};
 use super::names::{self, Names};
 use super::{Absent, Loaded, Returning};
 use crate::membership::{FOREVER_MS, LEASE_FOREVER_MS, Member, MemberName, PoolHandle, SLOTS_MAX, Signed};
@@ -40,11 +42,14 @@ struct Found {
     kept: Vec<(Key, StoredAbsence)>,
     /// Absences that are over.
     over: Vec<Key>,
+    /// Members that drain, and were written by a clock that was set back since.
+    rewritten: Vec<(Key, Vec<u8>)>,
 }
 
-/// Begins the next run: reads everything, then, in one transaction, records the run and forgets the members whose grace
-/// is over, the absences that are, and the runs from which no grace counts any more.
-pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Error> {
+/// Begins the next run on a file of format `version`: reads everything, then, in one transaction, records the run and forgets the
+/// members whose grace is over, the absences and drains that are, and the runs from which no grace counts any more. The same
+/// transaction makes a file of the format before one of this.
+pub(super) fn begin_run(db: &Database, version: u32, wall_ms: u64) -> Result<Loaded, redb::Error> {
     let stored = db.begin_read()?;
     let mut runs = read_runs(&stored, wall_ms)?;
     let last = runs.last_key_value().map_or(0, |(&last, _)| last);
@@ -55,6 +60,8 @@ pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Err
     read_absences(&stored, &mut found, wall_ms)?;
     read_members(&stored, run, &mut runs, &mut found, wall_ms)?;
     let names = names::read(&stored, run, &mut runs, wall_ms)?;
+    let is_before = version < format::VERSION;
+    let drains = if is_before { Drains::default() } else { drains::read(&stored, wall_ms)? };
     let mut serials = Vec::new();
     for entry in stored.open_table(SERIALS)?.iter()? {
         let (apex, serial) = entry?;
@@ -64,10 +71,12 @@ pub(super) fn begin_run(db: &Database, wall_ms: u64) -> Result<Loaded, redb::Err
 
     let with_grace = found.members.iter().filter(|returning| returning.grace_ms != LEASE_FOREVER_MS);
     let first = with_grace.map(|returning| returning.member.heard_run + 1).chain(names.first_run).min();
-    record_run(db, &runs.split_off(&first.unwrap_or(run)), &found, &names)?;
+    record_run(db, &runs.split_off(&first.unwrap_or(run)), &found, &names, &drains)?;
     let Found { members, absent, gone, .. } = found;
     let Names { dynamics, floors, .. } = names;
-    Ok(Loaded { run, members, absent, dynamics, floors, serials, gone: gone.len() })
+    let (drains, gone, upgraded_from) = (drains.on, gone.len(), is_before.then_some(version));
+    let compacted = None;
+    Ok(Loaded { run, members, absent, drains, dynamics, floors, serials, gone, upgraded_from, compacted })
 }
 
 /// The recorded runs. None began later than now: if the clock was set back, the graces from a run begin anew once, and not
@@ -97,7 +106,7 @@ fn read_members(
         let (key, value) = entry?;
         let (pool_octets, name) = key.value();
         let bad = |why| bad_entry("member", pool_octets, name, why);
-        let (member, floor): StoredMember = format::decode(value.value()).map_err(bad)?;
+        let (member, floor, drain) = format::decode_member(value.value()).map_err(bad)?;
         let floor = floor.map(|floor| believable(floor, wall_ms));
         // A grace from a run that has not been would never begin to run out.
         let Some(first) = member.heard_run.checked_add(1).filter(|&first| first <= run) else {
@@ -109,21 +118,24 @@ fn read_members(
             _ => wall_ms.saturating_sub(*runs.entry(first).or_insert(wall_ms)),
         };
         let name_left_ms = name_left_ms(&member, used_ms);
-        let (pool, name) = (Arc::clone(&pool), name.into());
-        match grace_left_ms(member.lease_ms, used_ms) {
-            0 => found.leave(
-                Absent {
-                    floor_left_ms: floor.map_or(0, |floor| floor_left_ms(floor, member.lease_ms, used_ms)),
-                    owner: member.owner,
-                    pool,
-                    name,
-                    name_left_ms,
-                    floor,
-                },
-                wall_ms,
-            ),
-            grace_ms => found.members.push(Returning { pool, name, member, grace_ms, name_left_ms, floor }),
+        let (pool, name) = (Arc::clone(&pool), MemberName::from(name));
+        let drain_left_ms = drain.map(|end| end.left_ms(wall_ms));
+        let floor_left_ms = match drain_left_ms {
+            // It has left, nobody knows when: what was signed before is a replay for as long as if it were now.
+            Some(0) => floor.map(Signed::kept_ms),
+            _ => floor.map(|floor| floor_left_ms(floor, member.lease_ms, used_ms)),
+        };
+        let grace_ms = grace_left_ms(member.lease_ms, used_ms);
+        if grace_ms == 0 || drain_left_ms == Some(0) {
+            let (owner, floor_left_ms) = (member.owner, floor_left_ms.unwrap_or(0));
+            found.leave(Absent { pool, name, owner, name_left_ms, floor, floor_left_ms }, wall_ms);
+            continue;
         }
+        if let Some(end) = drain.and_then(|end| end.set_back(wall_ms)) {
+            let entry = format::encode(&(&member, floor, Some(end)))?;
+            found.rewritten.push(((Arc::clone(&pool), name.clone()), entry));
+        }
+        found.members.push(Returning { pool, name, member, grace_ms, name_left_ms, floor, drain_left_ms });
     }
     Ok(())
 }
@@ -194,13 +206,6 @@ impl Absent {
     }
 }
 
-/// Keys are in order, so a pool's entries come together and share its handle.
-fn share(pool: &mut PoolHandle, octets: &[u8]) {
-    if **pool != *octets {
-        *pool = octets.into();
-    }
-}
-
 /// For how much longer its name is a member's when `used_ms` have gone by since its grace began.
 fn name_left_ms(member: &Member, used_ms: u64) -> u64 {
     match member.key_lease_ms {
@@ -214,13 +219,17 @@ fn floor_left_ms(floor: Signed, lease_ms: u32, used_ms: u64) -> u64 {
     (u64::from(grace_ms(lease_ms)) + floor.kept_ms()).saturating_sub(used_ms)
 }
 
-fn bad_entry(what: &str, pool: &[u8], name: &[u8], why: String) -> redb::Error {
-    corrupted(format!("{what} {} of pool {}: {why}", name.escape_ascii(), pool.escape_ascii()))
-}
-
-fn record_run(db: &Database, runs: &Runs, found: &Found, names: &Names) -> Result<(), redb::Error> {
+fn record_run(
+    db: &Database,
+    runs: &Runs,
+    found: &Found,
+    names: &Names,
+    drains: &Drains,
+) -> Result<(), redb::Error> {
     let transaction = db.begin_write()?;
+    format::record_version(&transaction)?;
     names.record(&transaction)?;
+    drains.record(&transaction)?;
     {
         let mut table = transaction.open_table(RUNS)?;
         table.retain(|run, _| runs.contains_key(&run))?;
@@ -228,6 +237,9 @@ fn record_run(db: &Database, runs: &Runs, found: &Found, names: &Names) -> Resul
             table.insert(run, began_ms)?;
         }
         let mut members = transaction.open_table(MEMBERS)?;
+        for ((pool, name), entry) in &found.rewritten {
+            members.insert((pool.as_ref(), name.as_ref()), entry.as_slice())?;
+        }
         for (pool, name) in &found.gone {
             members.remove((pool.as_ref(), name.as_ref()))?;
         }

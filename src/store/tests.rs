@@ -1,6 +1,9 @@
 //! Fixtures, and what the store promises when its file is sound.
 
 mod absences;
+mod drains;
+mod size;
+mod upgrade;
 
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +12,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::membership::{Address, Attributes, Binding, Cause, FOLLOWS_LEASE, NO_DRAIN, Service};
+use crate::membership::{
+    Address, Attributes, Binding, Cause, Change as MemberChange, FOLLOWS_LEASE, Member, NO_DRAIN, Service,
+};
 
 pub(super) const CACHE_BYTES: usize = 1 << 20;
 pub(super) const LEASE_MS: u32 = 30_000;

@@ -3,6 +3,7 @@
 mod publish;
 mod reload;
 mod replay;
+mod reserve;
 mod restore;
 mod silence;
 mod update;
@@ -25,6 +26,7 @@ use crate::wire::tsig::{self, TsigRecord};
 use crate::wire::{Header, NameHasher, Opcode, Question, WireError, lower};
 use crate::zone::file::ZoneRecords;
 use crate::zone::{Draft, Dynamics, Identity, RotorIds, ZoneSet, ZoneSettings};
+use reserve::Reserve;
 
 pub use reload::{Reload, Reloaded};
 use silence::Crowds;
@@ -124,6 +126,8 @@ pub struct Registrar {
     elsewhere: Dynamics,
     /// Apexes of zones whose serials have moved since they were last stored.
     moved: BTreeSet<Box<[u8]>>,
+    /// How far serials may move before the store knows more.
+    reserve: Reserve,
     /// Serials of zones that are not served now, by apex.
     serials_elsewhere: HashMap<Box<[u8]>, u32>,
     /// Apexes of zones around one that came or went while their own files were not good: they take up what moved then with
@@ -168,6 +172,7 @@ impl Registrar {
             zones: Zones::default(),
             elsewhere: dynamics,
             moved: BTreeSet::new(),
+            reserve: Reserve::default(),
             serials_elsewhere: serials,
             late: HashSet::new(),
             published,
@@ -222,8 +227,12 @@ impl Registrar {
         zones.map(|zone| (zone.apex().into(), zone.serial().wrapping_add(SERIALS_RESERVED))).collect()
     }
 
-    /// Notes that the store has these serials.
+    /// Notes that the store has these serials. A zone whose serial had come to the end of what the store had before moves with the
+    /// next [`Registrar::publish`].
     pub fn serials_stored(&mut self) {
+        for (apex, end) in self.serials() {
+            self.reserve.stored(apex, end);
+        }
         self.moved.clear();
     }
 

@@ -78,10 +78,18 @@ impl Dynamic {
 
     /// Whether the store would hold the same, in whatever order.
     fn stores_alike(&self, other: &Dynamic) -> bool {
+        let heard = |dynamic: &Dynamic| -> BTreeSet<_> {
+            let each = dynamic.added.iter();
+            each.map(|added| (added.rtype, added.rdata.clone(), added.term.heard_run)).collect()
+        };
+        self.registers_alike(other) && heard(self) == heard(other)
+    }
+
+    /// The same, whenever its records were last heard.
+    fn registers_alike(&self, other: &Dynamic) -> bool {
         let added = |dynamic: &Dynamic| -> BTreeSet<_> {
             let each = dynamic.added.iter();
-            each.map(|added| (added.rtype, added.rdata.clone(), added.term.lease_ms, added.term.heard_run))
-                .collect()
+            each.map(|added| (added.rtype, added.rdata.clone(), added.term.lease_ms)).collect()
         };
         let deleted = |dynamic: &Dynamic| dynamic.deleted.iter().cloned().collect::<BTreeSet<_>>();
         let ttls = |dynamic: &Dynamic| dynamic.ttls.iter().copied().collect::<BTreeSet<_>>();
@@ -123,6 +131,14 @@ impl NameChange {
             (Some(before), Some(after)) => !before.stores_alike(after),
             (None, None) => false,
             _ => true,
+        }
+    }
+
+    /// Whether it registers nothing otherwise than before: what differs is when records were last heard, and until when they live.
+    pub fn is_renewal(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => !self.is_visible && before.registers_alike(after),
+            _ => false,
         }
     }
 

@@ -165,11 +165,6 @@ impl Zone {
         self.serial.load(Ordering::Relaxed)
     }
 
-    /// Moves the serial by one.
-    fn bump_serial(&self) {
-        self.serial.store(next_serial(self.serial()), Ordering::Relaxed);
-    }
-
     /// The SOA around its serial, which moves without it. No lock and no reference count.
     pub fn soa(&self) -> Guard<Arc<Soa>> {
         self.soa.load()

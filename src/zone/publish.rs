@@ -7,6 +7,7 @@ mod succession;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 
@@ -294,9 +295,9 @@ impl Publisher {
         }
     }
 
-    /// Moves the zone's serial: some record differs from what a secondary may hold.
-    pub fn bump_serial(&self) {
-        self.zone.bump_serial();
+    /// Moves the zone's serial to this one: some record differs from what a secondary may hold.
+    pub fn move_serial(&self, serial: u32) {
+        self.zone.serial.store(serial, Ordering::Relaxed);
     }
 }
 

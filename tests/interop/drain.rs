@@ -153,3 +153,16 @@ fn a_signature_that_the_server_does_not_accept_is_explained() {
     }
     assert_eq!(server.web(), ["10.0.0.1", "10.0.0.2"]);
 }
+
+#[test]
+fn a_drain_outlives_the_server() {
+    let Some(server) = two_members() else { return };
+    done(&server, &["drain", "web/m1"]);
+    let server = server.restart();
+    assert_eq!(server.web(), ["10.0.0.2"], "it was stopped");
+    let server = server.crash();
+    assert_eq!(server.web(), ["10.0.0.2"], "it crashed");
+    done(&server, &["undrain", "web/m1"]);
+    let server = server.crash();
+    assert_eq!(server.web(), ["10.0.0.1", "10.0.0.2"], "what was taken back stays so");
+}

@@ -36,6 +36,8 @@ pub struct Site {
     dir: TempDir,
     /// What the server's environment has beside ours.
     environment: Vec<(String, String)>,
+    /// A program and arguments that start the server, if it is not started as it is.
+    before: Vec<String>,
 }
 
 impl Site {
@@ -52,12 +54,17 @@ impl Site {
         fs::write(&file, "").unwrap();
         // Keys will be in it.
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        Site { dir, environment: Vec::new() }
+        Site { dir, environment: Vec::new(), before: Vec::new() }
     }
 
     /// Adds to the server's environment.
     pub fn environment(self, environment: Vec<(String, String)>) -> Self {
         Site { environment, ..self }
+    }
+
+    /// Has the server started by another program, which becomes it: with the server's command line as its last arguments.
+    pub fn started_by(self, before: Vec<String>) -> Self {
+        Site { before, ..self }
     }
 
     /// One UDP worker. Each has turns of its own for its answers, and the kernel chooses which of them gets a question.
@@ -210,7 +217,15 @@ pub struct Server {
 
 impl Server {
     fn start(site: Site, listen: &'static str, wire: Option<Wire>) -> Self {
-        let program = rollcall(site.path());
+        let program = match &site.before[..] {
+            [] => rollcall(site.path()),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(env!("CARGO_BIN_EXE_rollcall"));
+                command.current_dir(site.path()).stdin(Stdio::null());
+                command
+            }
+        };
         let mut command = match &wire {
             Some(wire) => wire.on_server(program),
             None => program,
@@ -227,6 +242,11 @@ impl Server {
         let line = server.log.wait(&["listening", "address="]);
         server.address = line.split_once("address=").unwrap().1.trim().parse().unwrap();
         server
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its directory: key files, configuration, state.
@@ -322,8 +342,9 @@ impl Server {
         self.again()
     }
 
-    fn again(mut self) -> Server {
-        let empty = Site { dir: tempfile::tempdir().unwrap(), environment: Vec::new() };
+    /// Starts one that has ended by itself again, on the same files.
+    pub fn again(mut self) -> Server {
+        let empty = Site { dir: tempfile::tempdir().unwrap(), environment: Vec::new(), before: Vec::new() };
         let site = std::mem::replace(&mut self.site, empty);
         Server::start(site, self.listen, self.wire.take())
     }

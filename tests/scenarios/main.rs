@@ -4,6 +4,7 @@ mod answers;
 mod bindings;
 mod browsing;
 mod cookies;
+mod drained;
 mod edns;
 mod elsewhere;
 mod hostile_zones;

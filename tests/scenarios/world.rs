@@ -269,8 +269,12 @@ impl World {
             .iter()
             .flat_map(|loaded| &loaded.floors)
             .for_each(|floor| registrar.restore_floor(floor, now_ms));
-        let (members, absent) =
-            loaded.map_or_else(Default::default, |loaded| (loaded.members, loaded.absent));
+        let (members, absent, drains) =
+            loaded.map_or_else(Default::default, |loaded| (loaded.members, loaded.absent, loaded.drains));
+        for drained in drains {
+            let (pool, name, drain) = drained.drain(now_ms);
+            registrar.restore_drain(&pool, &name, drain);
+        }
         for back in members {
             let (pool, name, registered) = back.registered(now_ms);
             restored.extend(registrar.restore(&pool, &name, registered, now_ms));

@@ -2,6 +2,7 @@
 
 mod held_up;
 mod ordinary;
+mod trouble;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ struct Disk {
     names: BTreeMap<Vec<u8>, Vec<Box<[u8]>>>,
     /// The floor of the last key that changed any, seconds since 1970.
     key_floor: Option<u64>,
+    /// The serial that a restart would begin with; 0 as long as none was stored.
+    serial: u32,
 }
 
 #[derive(Clone, Default)]
@@ -39,13 +42,14 @@ impl Commit for FakeStore {
     fn commit<'c>(
         &mut self,
         changes: impl IntoIterator<Item = &'c Change>,
-        _serials: &[(Box<[u8]>, u32)],
+        serials: &[(Box<[u8]>, u32)],
         _at: Moment,
     ) -> Result<(), &'static str> {
         let mut disk = self.0.borrow_mut();
         if disk.full {
             return Err("no space left");
         }
+        disk.serial = serials.last().map_or(disk.serial, |(_, serial)| *serial);
         for change in changes {
             disk.causes.push(change.cause());
             let change = match change {

@@ -3,7 +3,7 @@
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::*;
-use crate::membership::{KEY_LEASE_MS_MAX, LEASE_FOREVER_MS};
+use crate::membership::{Absence, FOREVER_MS, KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, Signed};
 
 const DAY_MS: u64 = 86_400_000;
 const WALL_S: u64 = WALL_MS / 1000;

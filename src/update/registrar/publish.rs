@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{FORGET_EVERY_MS, Registrar};
+use super::{FORGET_EVERY_MS, Registrar, SERIALS_RESERVED};
 use crate::change::Change;
 use crate::membership::{self, PoolHandle};
 use crate::update::pending::Pending;
@@ -64,9 +64,14 @@ impl Registrar {
             }
             visible.extend(is_visible.then(|| self.zone_of(change.zone_name())).flatten());
         }
+        // Those that could not move when something changed, and may by now.
+        visible.extend(self.reserve.take_due().iter().filter_map(|apex| self.zones.at(apex)));
         // First the serial, for a SOA that came by UPDATE may set it later still.
         for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
-            publisher.bump_serial();
+            let (apex, serial) = (publisher.zone().apex(), publisher.zone().serial());
+            if let Some(next) = self.reserve.next(apex, serial) {
+                publisher.move_serial(next);
+            }
             if !self.moved.contains(publisher.zone().apex()) {
                 self.moved.insert(publisher.zone().apex().into());
             }
@@ -132,7 +137,14 @@ impl Registrar {
         self.records = self.records.saturating_add_signed(change.growth());
         let at = self.zone_of(&change.name);
         let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
-        if publisher.publish_name(change)? {
+        let serial = publisher.zone().serial();
+        let is_pools = publisher.publish_name(change)?;
+        let zone = publisher.zone();
+        if zone.serial() != serial {
+            // The SOA is in the store, and a restart begins as far behind it.
+            self.reserve.raise(zone.apex(), zone.serial().wrapping_add(SERIALS_RESERVED));
+        }
+        if is_pools {
             publisher.publish(&change.name, &self.roll, &mut self.rotors, now_ms)?;
         }
         Ok(())

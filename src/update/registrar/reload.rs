@@ -58,7 +58,8 @@ impl Registrar {
         let mut serials: Vec<(Box<[u8]>, u32)> = Vec::new();
         for (draft, grants) in zones {
             let publisher = self.zones.of_apex(draft.apex()).map(|(publisher, _)| publisher);
-            let was = publisher.map(|publisher| next_serial(publisher.zone().serial()));
+            let was = publisher.map(|publisher| publisher.zone().serial());
+            let was = was.map(|serial| self.reserve.next(draft.apex(), serial).unwrap_or(serial));
             let was = was.or_else(|| self.serials_elsewhere.get(draft.apex()).copied());
             let serial = was.map_or(draft.serial(), |was| later(was, draft.serial()));
             let (dynamics, pools) = pasts.remove(draft.apex()).unwrap_or_default();

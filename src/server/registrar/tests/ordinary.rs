@@ -7,12 +7,12 @@ use crate::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Type
 use crate::update::{Limits, Setup, ZoneInput};
 use crate::wire::tsig::{Algorithm, Key, sign_request};
 use crate::wire::{Name, Rtype};
-use crate::zone::{OnAllDown, PoolSettings, ZoneSettings, file};
+use crate::zone::{Dynamics, OnAllDown, PoolSettings, ZoneSettings, file};
 use std::ops::ControlFlow;
 
-const WALL_S: u64 = 1_800_000_000;
+pub(super) const WALL_S: u64 = 1_800_000_000;
 /// How long nothing is written after a commit that failed.
-const RETRY_MS: u64 = 1_000;
+pub(super) const RETRY_MS: u64 = 1_000;
 
 fn name(text: &str) -> Name {
     Name::bytes_from_str(text).unwrap()
@@ -23,7 +23,12 @@ fn key() -> Key {
 }
 
 /// Loopback and the key may register everything, in at most one pool and two ordinary records.
-fn small() -> Registrar {
+pub(super) fn small() -> Registrar {
+    small_with(Vec::new())
+}
+
+/// The same, with what a store gave back of ordinary records.
+pub(super) fn small_with(dynamics: Dynamics) -> Registrar {
     let apex = name("pool.example.");
     let leases = LeaseRules { default_ms: 30_000, min_ms: 2_000, max_ms: 3_600_000 };
     let (addresses, services) = (Shown::All, Shown::All);
@@ -60,7 +65,7 @@ fn small() -> Registrar {
     let mut keyring = Keyring::default();
     keyring.insert(key()).unwrap();
     let limits = Limits { members: 1_000, pools: 1, records: 2 };
-    let (zones, dynamics, cookies) = (vec![zone], Vec::new(), Arc::new(Cookies::new([7; 16])));
+    let (zones, cookies) = (vec![zone], Arc::new(Cookies::new([7; 16])));
     Registrar::new(Setup { zones, dynamics, keyring, cookies, limits, run: 1 }, 0, 1).unwrap()
 }
 
@@ -68,24 +73,24 @@ fn small_desk(store: &FakeStore) -> (GroupCommit<FakeStore>, Arc<Counters>) {
     desk_of(small(), store)
 }
 
-const IN: u16 = 1;
+pub(super) const IN: u16 = 1;
 const NONE: u16 = 254;
 const ANY: u16 = 255;
 
 /// A record of a name relative to the zone.
-fn record(owner: &str, rtype: Rtype, class: u16, ttl_s: u32, rdata: &[u8]) -> Vec<u8> {
+pub(super) fn record(owner: &str, rtype: Rtype, class: u16, ttl_s: u32, rdata: &[u8]) -> Vec<u8> {
     let owner = name(&format!("{owner}.pool.example."));
     let fixed = [&rtype.to_int().to_be_bytes()[..], &class.to_be_bytes(), &ttl_s.to_be_bytes()].concat();
     [owner.as_slice(), &fixed, &(rdata.len() as u16).to_be_bytes(), rdata].concat()
 }
 
 /// `add OWNER 60 TXT TEXT`.
-fn txt(owner: &str, text: &str) -> Vec<u8> {
+pub(super) fn txt(owner: &str, text: &str) -> Vec<u8> {
     record(owner, Rtype::TXT, IN, 60, &[&[text.len() as u8], text.as_bytes()].concat())
 }
 
 /// `add LABEL.POOL 30 A 127.0.0.1`.
-fn address(owner: &str) -> Vec<u8> {
+pub(super) fn address(owner: &str) -> Vec<u8> {
     record(owner, Rtype::A, IN, 30, &[127, 0, 0, 1])
 }
 
@@ -103,12 +108,12 @@ fn update(prerequisites: &[Vec<u8>], records: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
-fn add(records: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn add(records: &[Vec<u8>]) -> Vec<u8> {
     update(&[], records)
 }
 
 /// The same with a lease asked for (RFC 9664).
-fn leased(lease_s: u32, records: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn leased(lease_s: u32, records: &[Vec<u8>]) -> Vec<u8> {
     let mut message = add(records);
     message[11] = 1;
     message.extend_from_slice(b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x08\x00\x02\x00\x04");
@@ -116,13 +121,13 @@ fn leased(lease_s: u32, records: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
-fn signed(mut message: Vec<u8>, at_s: u64) -> Vec<u8> {
+pub(super) fn signed(mut message: Vec<u8>, at_s: u64) -> Vec<u8> {
     sign_request(&mut message, &key(), at_s, 300);
     message
 }
 
 /// Texts that the zone shows at a name.
-fn shown(registrar: &Registrar, owner: &str, now_ms: u64) -> Vec<String> {
+pub(super) fn shown(registrar: &Registrar, owner: &str, now_ms: u64) -> Vec<String> {
     shown_by(registrar.published(), owner, now_ms)
 }
 
@@ -139,7 +144,7 @@ fn shown_by(zones: &crate::zone::ZoneSet, owner: &str, now_ms: u64) -> Vec<Strin
     texts
 }
 
-fn on_disk(store: &FakeStore) -> Vec<String> {
+pub(super) fn on_disk(store: &FakeStore) -> Vec<String> {
     let disk = store.0.borrow();
     disk.names.values().flatten().map(|rdata| String::from_utf8_lossy(&rdata[1..]).into_owned()).collect()
 }
