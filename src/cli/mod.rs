@@ -81,6 +81,11 @@ Examples:
   rollcall serve
   rollcall serve --config /etc/rollcall/rollcall.toml
   rollcall serve --listen 192.0.2.53:53 --listen [2001:db8::53]:53
+  rollcall serve --config /etc/rollcall/rollcall.toml --take-over
+
+With --take-over, this server gets the sockets and then the state of the one that runs: give it the same arguments. The
+other answers until this one is ready, then ends. If this one fails before that, the other goes on. If there is none, this
+one simply starts.
 
 Without --listen, and without `listen` in the file, it is 127.0.0.1:5300 and [::1]:5300.
 Without --state, and without `state` in the file, the state is kept in $STATE_DIRECTORY, else in
@@ -144,6 +149,9 @@ pub struct ServeArgs {
     /// Directory where members outlive a restart
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Take over from the server that uses this state directory, without a lost question; it ends when this one is ready
+    #[arg(long)]
+    pub take_over: bool,
     /// Log heartbeats too, not only what changes
     #[arg(long, short)]
     pub verbose: bool,

@@ -37,7 +37,7 @@ pub enum ServeFailure {
     Serve(#[from] ServeError),
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or until another process takes over.
 pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     let mut reading = Reading::default();
     let mut progress = |progress: Progress<'_>| {
@@ -50,16 +50,22 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
         warn!("{warning}");
     }
     let settings = settings(&config);
-    let listeners = Listeners::bind(&settings)?;
+    let sockets = match args.take_over {
+        true => Listeners::take_over(&settings, &config.state_dir)?,
+        false => (Listeners::bind(&settings)?, None),
+    };
+    if let Some(predecessor) = &sockets.1 {
+        predecessor.release().map_err(ServeError::HandOver)?;
+    }
     let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
-    let state = config.state_dir.display();
+    let state = config.state_dir.clone();
     if let Some(format) = loaded.upgraded_from {
-        info!(%state, format, "the store was of the format before this one, and is of this one now");
+        info!(state = %state.display(), format, "the store was of the format before this one, and is of this one now");
     }
     if let Some(Compacted { from, to }) = loaded.compacted {
-        info!(%state, from, to, "the store was mostly free, and is smaller now, octets");
+        info!(state = %state.display(), from, to, "the store was mostly free, and is smaller now, octets");
     }
-    info!(%state, run = loaded.run, "state directory");
+    info!(state = %state.display(), run = loaded.run, "state directory");
     let (mut registrar, restored) = registrar(config, loaded, server::cookies()?)?;
     // The serials that this run begins with are on disk before anybody hears them.
     store.commit(&registrar.overtaken(), &registrar.serials(), clock::moment())?;
@@ -68,7 +74,8 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     // One waiting word is as good as several.
     let (moved, moves) = bounded(1);
     let files = Served::new(reader, registrar.published().hasher().clone(), moved);
-    Ok(server::run(&settings, listeners, zones, Desk { registrar, store, restored }, files, moves)?)
+    let desk = Desk { registrar, store, restored };
+    Ok(server::run(&settings, sockets, zones, desk, (files, moves), &state)?)
 }
 
 fn settings(config: &Config) -> Settings {

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
+use tracing::info;
+
+use super::handover::{HandOverError, Inherited};
 use super::{Settings, tcp, udp};
 
 /// Attempts at a free port that both TCP and UDP can have. A UDP socket has taken the port that TCP was given about once in
@@ -15,7 +18,8 @@ const FREE_PORT_ATTEMPTS: u32 = 16;
 pub enum ServeError {
     /// Somebody else has the address.
     #[error(
-        "{transport} {address} is in use: stop the other server (`ss -lnp sport = :{port}` names it) or listen elsewhere",
+        "{transport} {address} is in use: stop the other server (`ss -lnp sport = :{port}` names it), take over from it \
+         (`--take-over`, with its state directory) if it is a rollcall, or listen elsewhere",
         port = address.port()
     )]
     InUse {
@@ -65,6 +69,9 @@ pub enum ServeError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// The server that is there was to be taken over, and was not.
+    #[error("not taken over: {0}")]
+    HandOver(#[from] HandOverError),
     /// A thread ended although nobody asked it to: a defect, and the server is no longer whole.
     #[error("the {thread} thread ended by itself; please report this with the log")]
     Ended {
@@ -96,10 +103,42 @@ pub struct Bound {
 
 /// Binds every address of the settings.
 pub fn bind(settings: &Settings) -> Result<Vec<Bound>, ServeError> {
+    bind_all(settings, Vec::new())
+}
+
+/// The same, with sockets that another process has bound where there are any. Whatever that process has, this one serves on all
+/// sockets of an address: what waits in one that is closed would be lost. More are bound if more workers are wanted.
+pub fn bind_all(settings: &Settings, mut inherited: Vec<Inherited>) -> Result<Vec<Bound>, ServeError> {
     if let Some(address) = given_twice(&settings.listen) {
         return Err(ServeError::Twice { address });
     }
-    settings.listen.iter().map(|address| bind_address(*address, settings)).collect()
+    let mut take = |fits: &dyn Fn(SocketAddr) -> bool| {
+        let place = inherited.iter().position(|inherited| fits(inherited.address))?;
+        Some(inherited.swap_remove(place))
+    };
+    // Port 0 takes any port that is left when all others have theirs.
+    let mut taken: Vec<_> = settings.listen.iter().map(|&wanted| take(&|bound| bound == wanted)).collect();
+    for (taken, wanted) in taken.iter_mut().zip(&settings.listen) {
+        if wanted.port() == 0 {
+            *taken = take(&|bound| bound.ip() == wanted.ip());
+        }
+    }
+    for Inherited { address, .. } in inherited {
+        info!(%address, "not listened on any more");
+    }
+    let bind = |(wanted, taken): (&SocketAddr, Option<Inherited>)| match taken {
+        Some(inherited) => complete(inherited, settings),
+        None => bind_address(*wanted, settings),
+    };
+    settings.listen.iter().zip(taken).map(bind).collect()
+}
+
+fn complete(inherited: Inherited, settings: &Settings) -> Result<Bound, ServeError> {
+    let Inherited { address, udp, tcp } = inherited;
+    let (more, bytes) = (settings.workers.saturating_sub(udp.len()), settings.receive_buffer_bytes);
+    let udp = udp.into_iter().map(|socket| udp::take_over(socket, address, bytes));
+    let udp = udp.chain((0..more).map(|_| udp::bind(address, bytes))).collect::<io::Result<_>>();
+    Ok(Bound { address, udp: udp.map_err(|error| ServeError::of_bind(address, "UDP", error))?, tcp })
 }
 
 /// The first address that is there again. Port 0 is another one each time.

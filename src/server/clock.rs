@@ -37,6 +37,13 @@ pub fn wall_ms() -> u64 {
     wall().as_millis() as u64
 }
 
+/// Microseconds on the kernel's monotonic clock, which other processes read alike.
+pub fn monotonic_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    // Neither is ever negative.
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
+}
+
 /// Both clocks, as the store takes them, before leases have a clock of their own.
 pub fn moment() -> Moment {
     Moment { now_ms: now_ms(), wall_ms: wall_ms() }

@@ -6,50 +6,58 @@
 //!     '--- bounded queue --------> registrar, one thread ------> update, store
 //!  reload  one thread              reads the files again -------> registrar
 //!  pulse   one thread              shows that this process runs
+//!  hand-over  one thread           lends sockets and store ----> registrar
 //!  main thread                     waits for signals
 //! ```
 //!
 //! A server stops in the order of that diagram: sockets first, then what they have queued, then what the store does not know
-//! yet. Dropping a [`Server`] stops it as [`Server::stop`] does.
+//! yet. Dropping a [`Server`] stops it as [`Server::stop`] does. A process that takes over gets the sockets from it while they
+//! are open, and then the store: see `handover`.
 
 mod bind;
 pub mod clock;
+mod handover;
 mod limiter;
 mod mmsg;
+mod notify;
 mod observe;
 mod registrar;
 mod reload;
+mod running;
 mod secret;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod udp;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::change::Change;
 use crate::query::Scratch;
 use crate::security::Cookies;
 use crate::update::Registrar;
 use crate::zone::ZoneSet;
-use bind::{Bound, bind};
+use bind::{Bound, bind, bind_all};
 use clock::LeaseClock;
+use handover::{Offer, Terms};
+use notify::Notifier;
 use observe::Observer;
 use registrar::{GroupCommit, Task};
-use udp::Worker;
+use running::Running;
+use threads::{Gate, spawn};
 
 pub use bind::ServeError;
+pub use handover::{HandOverError, Predecessor};
 pub use observe::Counters;
 pub use registrar::Commit;
 pub use reload::{Files, Read};
@@ -57,8 +65,6 @@ pub use secret::cookies;
 
 /// Threads for TCP: one that composes a large answer does not hold up the connections of the other.
 const TCP_THREADS: usize = 2;
-/// How long a stop waits for TCP clients to take the replies that they are owed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What an operator decides about the sockets. Validated by config/: every number is at least 1.
 #[derive(Debug, Clone)]
@@ -111,24 +117,9 @@ impl Shared {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     counters: Arc<Counters>,
+    notifier: Arc<Notifier>,
     /// `None` once stopped.
     running: Option<Running>,
-}
-
-/// What a stop takes apart.
-struct Running {
-    shared: Arc<Shared>,
-    runtime: Runtime,
-    stopping: watch::Sender<bool>,
-    /// All permits back means that all connections are closed.
-    connections: Arc<Semaphore>,
-    connections_max: u32,
-    workers: Vec<JoinHandle<()>>,
-    registrar: JoinHandle<()>,
-    ended: mpsc::Receiver<String>,
-    alarm: mpsc::Sender<String>,
-    /// Asks for the files to be read again, once somebody reads them.
-    reload: Option<Sender<()>>,
 }
 
 /// Sockets that are bound and not yet served. Bound before the store is opened: a server that cannot be heard must not
@@ -139,6 +130,16 @@ impl Listeners {
     /// Binds every address of the settings.
     pub fn bind(settings: &Settings) -> Result<Self, ServeError> {
         Ok(Listeners(bind(settings)?))
+    }
+
+    /// Asks the server of a state directory for its sockets, and binds what it has not. The server goes on meanwhile. Without
+    /// a server there, everything is bound.
+    pub fn take_over(settings: &Settings, state: &Path) -> Result<(Self, Option<Predecessor>), ServeError> {
+        let Some((predecessor, inherited)) = Predecessor::ask(state)? else {
+            info!(state = %state.display(), "no server is there to take over from: starting without");
+            return Ok((Self::bind(settings)?, None));
+        };
+        Ok((Listeners(bind_all(settings, inherited)?), Some(predecessor)))
     }
 }
 
@@ -152,18 +153,40 @@ pub struct Desk<S> {
     pub restored: Vec<Change>,
 }
 
-/// Serves until SIGTERM or SIGINT, and what `files` say from time to time: when they move, and at each SIGHUP.
+/// Why a server is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By SIGTERM or SIGINT.
+    Asked,
+    /// Another process has taken over.
+    TakenOver,
+}
+
+/// Serves until SIGTERM or SIGINT, or until another process takes over, and what `files` say from time to time: when they move,
+/// and at each SIGHUP. If there is a `predecessor`, it has released `state`, the directory of the store, and stops before
+/// anybody is answered.
 pub fn run<S: Commit + Send + 'static>(
     settings: &Settings,
-    listeners: Listeners,
+    (listeners, predecessor): (Listeners, Option<Predecessor>),
     zones: Arc<ArcSwap<ZoneSet>>,
     desk: Desk<S>,
-    files: impl Files,
-    moved: Receiver<()>,
+    (files, moved): (impl Files, Receiver<()>),
+    state: &Path,
 ) -> Result<(), ServeError> {
-    let mut server = Server::start(settings, listeners, zones, desk)?;
+    let mut server = Server::prepare(settings, listeners, zones, desk)?;
+    server.notifier = Arc::new(Notifier::from_env());
     server.follow(files, moved)?;
-    server.wait_for_signal()?;
+    predecessor.map_or(Ok(()), Predecessor::ready)?;
+    // Before anybody sees it answer, and may want the next one in its place.
+    match Offer::open(state, Terms::default()) {
+        Ok(offer) => server.offer(offer)?,
+        Err(error) => warn!("this server cannot be taken over (`--take-over`), only restarted: {error}"),
+    }
+    server.open();
+    server.notifier.ready();
+    if server.wait()? == End::Asked {
+        server.notifier.stopping();
+    }
     server.stop();
     Ok(())
 }
@@ -172,11 +195,23 @@ impl Server {
     /// Starts to answer. Not to be called from async code.
     pub fn start<S: Commit + Send + 'static>(
         settings: &Settings,
+        listeners: Listeners,
+        zones: Arc<ArcSwap<ZoneSet>>,
+        desk: Desk<S>,
+    ) -> Result<Self, ServeError> {
+        let mut server = Self::prepare(settings, listeners, zones, desk)?;
+        server.open();
+        Ok(server)
+    }
+
+    /// Starts everything, behind a gate: nothing is read and nothing judged until it opens.
+    fn prepare<S: Commit + Send + 'static>(
+        settings: &Settings,
         Listeners(bound): Listeners,
         zones: Arc<ArcSwap<ZoneSet>>,
         Desk { registrar, store, restored }: Desk<S>,
     ) -> Result<Self, ServeError> {
-        let counters = Arc::new(Counters::new(settings.workers * settings.listen.len()));
+        let counters = Arc::new(Counters::new(bound.iter().map(|bound| bound.udp.len()).sum()));
         let (queue, tasks) = bounded(settings.update_queue);
         let (alarm, ended) = mpsc::channel(1);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -195,7 +230,15 @@ impl Server {
         let zones_of_desk = Arc::clone(&zones);
         let desk =
             GroupCommit::new(registrar, zones_of_desk, store, observer, Arc::clone(&leases), &restored);
-        let registrar = spawn("registrar".to_owned(), alarm.clone(), move || desk.run(&tasks))?;
+        let gate = Gate::default();
+        let opened = gate.clone();
+        // A server that was never open has nothing to store, and the store may be another process's.
+        let body = move || {
+            if opened.wait() {
+                desk.run(&tasks);
+            }
+        };
+        let registrar = spawn("registrar".to_owned(), alarm.clone(), body)?;
         // A semaphore counts in u32; more connections than that no machine has.
         let connections_max = u32::try_from(settings.tcp_connections).unwrap_or(u32::MAX);
         let connections_max = connections_max.min(Semaphore::MAX_PERMITS as u32);
@@ -208,23 +251,38 @@ impl Server {
             stopping: AtomicBool::new(false),
             scratches: AtomicU32::new(0),
         };
+        let (handed, successor) = mpsc::channel(1);
         let mut running = Running {
             shared: Arc::new(shared),
             runtime,
             stopping: watch::Sender::new(false),
             connections: Arc::new(Semaphore::new(connections_max as usize)),
             connections_max,
+            gate,
+            accepting: Vec::new(),
+            sockets: Arc::default(),
             workers: Vec::new(),
             registrar,
             ended,
-            alarm: alarm.clone(),
+            alarm,
             reload: None,
+            hand_over: None,
+            handed,
+            successor,
         };
         let addresses = bound.iter().map(|bound| bound.address).collect();
-        let started = running.listen(bound, settings, &alarm);
+        let started = running.listen(bound, settings);
+        let notifier = Arc::default();
         // Made before the failure is returned, so that its drop ends what has started.
-        let server = Server { addresses, counters, running: Some(running) };
+        let server = Server { addresses, counters, notifier, running: Some(running) };
         started.map(|()| server)
+    }
+
+    /// Lets everybody begin.
+    fn open(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.open();
+        }
     }
 
     /// What was bound, in the order of [`Settings::listen`], with the ports that 0 became.
@@ -244,10 +302,28 @@ impl Server {
         let (reload, asked) = bounded(1);
         running.reload = Some(reload);
         let shared = Arc::downgrade(&running.shared);
+        let (gate, notifier) = (running.gate.clone(), Arc::clone(&self.notifier));
         // Not waited for at a stop: it may be in the middle of a large file, and holds nothing.
         spawn("reload".to_owned(), running.alarm.clone(), move || {
-            reload::run(files, &asked, &moved, &shared);
+            if gate.wait() {
+                reload::run(files, &asked, &moved, &shared, &notifier);
+            }
         })?;
+        Ok(())
+    }
+
+    /// Lets another process take over, which asks at `offer`.
+    fn offer(&mut self, offer: Offer) -> Result<(), ServeError> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let (shared, sockets) = (Arc::downgrade(&running.shared), Arc::downgrade(&running.sockets));
+        let handed = running.handed.clone();
+        let body = move || {
+            if let Some(successor) = offer.run(&shared, &sockets) {
+                // Taken by who stops the server, which has room for one and waits for one.
+                _ = handed.try_send(successor);
+            }
+        };
+        running.hand_over = Some(spawn("hand-over".to_owned(), running.alarm.clone(), body)?);
         Ok(())
     }
 
@@ -256,11 +332,13 @@ impl Server {
         ask(self.running.as_ref().and_then(|running| running.reload.as_ref()));
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a thread to fail; has the files read again at each SIGHUP, and logs the counters at
-    /// each SIGUSR1.
-    pub fn wait_for_signal(&mut self) -> Result<(), ServeError> {
-        let Some(Running { runtime, ended, reload, .. }) = &mut self.running else { return Ok(()) };
-        let counters = &self.counters;
+    /// Waits for SIGTERM or SIGINT, for another process to take over, or for a thread to fail; has the files read again at each
+    /// SIGHUP, and logs the counters at each SIGUSR1.
+    pub fn wait(&mut self) -> Result<End, ServeError> {
+        let Some(Running { runtime, ended, reload, successor, handed, .. }) = &mut self.running else {
+            return Ok(End::Asked);
+        };
+        let (counters, notifier) = (&self.counters, &self.notifier);
         runtime.block_on(async {
             let listen =
                 |kind| signal(kind).map_err(|source| ServeError::Start { what: "a signal handler", source });
@@ -270,17 +348,27 @@ impl Server {
             let mut report = listen(SignalKind::user_defined1())?;
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => return Ok(()),
-                    _ = interrupt.recv() => return Ok(()),
+                    // In this order: the thread that hands over ends when it has.
+                    biased;
+                    _ = terminate.recv() => return Ok(End::Asked),
+                    _ = interrupt.recv() => return Ok(End::Asked),
                     _ = hang_up.recv() => ask(reload.as_ref()),
                     _ = report.recv() => counters.log(),
+                    Some(next) = successor.recv() => {
+                        notifier.succeeded_by(next.1);
+                        info!(pid = next.1, "another process takes over");
+                        // Where a stop finds it, whoever caused the stop.
+                        _ = handed.try_send(next);
+                        return Ok(End::TakenOver);
+                    }
                     Some(thread) = ended.recv() => return Err(ServeError::Ended { thread }),
                 }
             }
         })
     }
 
-    /// Stops to listen, finishes the UPDATEs that are queued, stores what is not stored, and ends every thread. Takes up to
+    /// Stops to listen, finishes the UPDATEs that are queued, stores what is not stored, and ends every thread. A process that
+    /// has taken over is told as soon as nothing is read any more; then what is queued is its clients' to repeat. Takes up to
     /// a receive timeout, and longer only for TCP clients that do not take their replies. Not to be called from async code.
     pub fn stop(mut self) {
         self.halt();
@@ -288,18 +376,7 @@ impl Server {
 
     fn halt(&mut self) {
         let Some(running) = self.running.take() else { return };
-        drop(running.reload);
-        running.shared.stopping.store(true, Ordering::Relaxed);
-        running.stopping.send_replace(true);
-        running.workers.into_iter().for_each(join);
-        let closed = running.connections.acquire_many(running.connections_max);
-        if running.runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, closed).await }).is_err() {
-            warn!("TCP connections are cut: their clients did not take the replies");
-        }
-        running.runtime.shutdown_timeout(STOP_TIMEOUT);
-        // The last sender: the registrar finishes the queue, then ends.
-        drop(running.shared);
-        join(running.registrar);
+        running.halt();
         self.counters.log();
     }
 }
@@ -314,80 +391,5 @@ fn ask(reload: Option<&Sender<()>>) {
 impl Drop for Server {
     fn drop(&mut self) {
         self.halt();
-    }
-}
-
-impl Running {
-    /// Starts the workers and the accepting tasks of every address.
-    fn listen(
-        &mut self,
-        bound: Vec<Bound>,
-        settings: &Settings,
-        alarm: &mpsc::Sender<String>,
-    ) -> Result<(), ServeError> {
-        let limits = tcp::Limits {
-            places: tcp::Places::new(
-                Arc::clone(&self.connections),
-                self.connections_max,
-                settings.tcp_client_connections,
-                Duration::from_millis(settings.tcp_idle_ms),
-            ),
-            message: Duration::from_millis(settings.tcp_message_ms),
-            pipeline: settings.tcp_pipeline,
-        };
-        // tokio's sockets register with the runtime that they are made in.
-        let _inside = self.runtime.enter();
-        for Bound { address, udp, tcp } in bound {
-            for socket in udp {
-                let number = self.workers.len();
-                let shared = Arc::clone(&self.shared);
-                let width = settings.batch;
-                // Made on its own thread, which then is the first to touch its buffers.
-                let body = move || Worker::new(shared, socket, number, width).run();
-                self.workers.push(spawn(format!("udp-{number}"), alarm.clone(), body)?);
-            }
-            let listener = tokio::net::TcpListener::from_std(tcp)
-                .map_err(|source| ServeError::Start { what: "a TCP listener", source })?;
-            let shared = Arc::clone(&self.shared);
-            self.runtime.spawn(tcp::accept(listener, shared, limits.clone(), self.stopping.subscribe()));
-            info!(%address, "listening, UDP and TCP");
-        }
-        Ok(())
-    }
-}
-
-/// Starts a thread that rings when it ends, however it ends.
-fn spawn(
-    name: String,
-    alarm: mpsc::Sender<String>,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, ServeError> {
-    let bell = Bell { alarm, thread: name.clone() };
-    let body = move || {
-        let _bell = bell;
-        body();
-    };
-    thread::Builder::new()
-        .name(name)
-        .spawn(body)
-        .map_err(|source| ServeError::Start { what: "a thread", source })
-}
-
-struct Bell {
-    alarm: mpsc::Sender<String>,
-    thread: String,
-}
-
-impl Drop for Bell {
-    fn drop(&mut self) {
-        // One is enough: when the channel is full, somebody else has rung.
-        _ = self.alarm.try_send(std::mem::take(&mut self.thread));
-    }
-}
-
-fn join(thread: JoinHandle<()>) {
-    let name = thread.thread().name().unwrap_or_default().to_owned();
-    if thread.join().is_err() {
-        error!(thread = name, "the thread panicked; please report this with the log");
     }
 }

@@ -22,6 +22,7 @@
 //!    with it. All times here are its.
 //! 6. A member changes once in a group. A second message about it closes the group: what it is judged by is published.
 
+mod lending;
 mod unsaved;
 
 use std::fmt::Display;
@@ -43,6 +44,7 @@ use crate::query::Transport;
 use crate::store::{Moment, Store, StoreError};
 use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request};
 use crate::zone::{Publisher, ZoneSet};
+pub use lending::Lending;
 use unsaved::{Fate, Unsaved, unacknowledged};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
@@ -74,6 +76,8 @@ pub enum Task {
     Judge(Job),
     /// Puts other zones in the place of those that are served.
     Reload(Box<Order>),
+    /// Lets another process have the store.
+    Release(Lending),
 }
 
 /// A reload, and where to say that it is done.
@@ -127,6 +131,16 @@ pub trait Commit {
         serials: &[(Box<[u8]>, u32)],
         at: Moment,
     ) -> Result<(), Self::Error>;
+
+    /// Lets another process have what has been written. A stand-in has none of that.
+    fn release(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Has it again, if the other process has heard nobody.
+    fn take_back(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 impl Commit for Store {
@@ -139,6 +153,14 @@ impl Commit for Store {
         at: Moment,
     ) -> Result<(), StoreError> {
         Store::commit(self, changes, serials, at)
+    }
+
+    fn release(&mut self) -> Result<(), StoreError> {
+        Store::release(self)
+    }
+
+    fn take_back(&mut self) -> Result<(), StoreError> {
+        Store::take_back(self)
     }
 }
 
@@ -189,25 +211,19 @@ impl<S: Commit> GroupCommit<S> {
         GroupCommit { registrar, zones, store, observer, leases, unsaved, tick_at_ms }
     }
 
-    /// Serves the queue until everybody who could add to it is gone and it is empty; then stores what is left.
+    /// Serves the queue until everybody who could add to it is gone and it is empty, then stores what is left; or until
+    /// another process has the store for good.
     pub fn run(mut self, tasks: &Receiver<Task>) {
         let leases = Arc::clone(&self.leases);
         loop {
             let wait = Duration::from_millis(self.tick_at_ms.saturating_sub(leases.now().now_ms));
             match tasks.recv_timeout(wait) {
                 Ok(first) => {
-                    let mut order = None;
-                    let group = std::iter::once(first).chain(tasks.try_iter()).take(GROUP_MAX);
-                    let jobs = group.map_while(|task| match task {
-                        Task::Judge(job) => Some(job),
-                        Task::Reload(asked) => {
-                            order = Some(asked);
-                            None
-                        }
-                    });
-                    self.serve(jobs, || leases.both());
-                    if let Some(order) = order {
-                        self.reload(*order, leases.now().now_ms);
+                    let waiting = std::iter::once(first).chain(tasks.try_iter());
+                    if let Some(lending) = self.attend(waiting)
+                        && self.lend(&lending, tasks)
+                    {
+                        return;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -220,16 +236,38 @@ impl<S: Commit> GroupCommit<S> {
             }
             self.tick_if_due(leases.now().now_ms, leases.judged_ms());
         }
-        self.stop(leases.now().now_ms);
-    }
-
-    /// Stores what is left: ends that wait for a commit, and the floors that heartbeats raised without one.
-    fn stop(&mut self, now_ms: u64) {
-        self.unsaved.try_now();
-        let floors = self.registrar.unstored_floors();
-        if (!floors.is_empty() || !self.unsaved.is_empty()) && !self.commit(&floors, now_ms) {
+        if !self.stop(leases.now().now_ms) {
             self.observer.stopped_unsaved(self.unsaved.len());
         }
+    }
+
+    /// Serves the first group of what waits, and what ended it. The latter is returned if it is for the caller.
+    fn attend(&mut self, waiting: impl Iterator<Item = Task>) -> Option<Lending> {
+        let leases = Arc::clone(&self.leases);
+        let mut other = None;
+        let jobs = waiting.take(GROUP_MAX).map_while(|task| match task {
+            Task::Judge(job) => Some(job),
+            task => {
+                other = Some(task);
+                None
+            }
+        });
+        self.serve(jobs, || leases.both());
+        match other? {
+            Task::Reload(order) => self.reload(*order, leases.now().now_ms),
+            Task::Release(lending) => return Some(lending),
+            // Does not end a group.
+            Task::Judge(_) => {}
+        }
+        None
+    }
+
+    /// Stores what is left: ends that wait for a commit, and the floors that heartbeats raised without one. Whether all is on
+    /// disk.
+    fn stop(&mut self, now_ms: u64) -> bool {
+        self.unsaved.try_now();
+        let floors = self.registrar.unstored_floors();
+        (floors.is_empty() && self.unsaved.is_empty()) || self.commit(&floors, now_ms)
     }
 
     /// Judges jobs in order, a group at a time: each group is committed and published, and then replied to.

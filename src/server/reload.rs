@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
 
+use super::notify::Notifier;
 use super::observe::{add, increment};
 use super::registrar::{Order, Task};
 use super::{Shared, clock};
@@ -38,8 +39,17 @@ pub struct Read {
 }
 
 /// Reads the files whenever it is asked to, until nobody can ask any more.
-pub(super) fn run(mut files: impl Files, asked: &Receiver<()>, moved: &Receiver<()>, shared: &Weak<Shared>) {
+pub(super) fn run(
+    mut files: impl Files,
+    asked: &Receiver<()>,
+    moved: &Receiver<()>,
+    shared: &Weak<Shared>,
+    notifier: &Notifier,
+) {
     while let Some(why) = next(asked, moved) {
+        if why == Asked::Explicitly {
+            notifier.reloading();
+        }
         let Read { reload, errors } = files.read(why);
         // The server may have stopped meanwhile.
         let Some(shared) = shared.upgrade() else { return };
@@ -47,6 +57,9 @@ pub(super) fn run(mut files: impl Files, asked: &Receiver<()>, moved: &Receiver<
         if let Some(reload) = reload {
             increment(&shared.counters.reloads);
             put(reload, shared);
+        }
+        if why == Asked::Explicitly {
+            notifier.ready();
         }
     }
 }

@@ -92,7 +92,9 @@ pub async fn accept(
             }
         };
         increment(&shared.counters.connections);
+        // In this order: who has been accepted and has a place is served, also when the server stops.
         let taken = tokio::select! {
+            biased;
             taken = limits.places.take(source.ip()) => taken,
             () = stopped(&mut stopping) => return,
         };

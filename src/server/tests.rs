@@ -1,5 +1,6 @@
 //! A whole server on free ports of the loopback, asked by plain sockets.
 
+mod handover;
 mod tcp;
 
 use std::io::{ErrorKind, Read, Write};

@@ -26,7 +26,7 @@ use crate::wire::{Question, Reading};
 
 /// How long a worker waits for a question before it looks whether it is to stop. Four wake-ups a second cost an idle worker
 /// 0.02 % of a core.
-const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
+pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a full send buffer may hold up a worker before the reply is given up.
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Between attempts on a socket that fails otherwise than by silence: one log line a second, and no spinning.
@@ -40,20 +40,38 @@ pub fn bind(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpS
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_port(true)?;
-    socket.set_recv_buffer_size(receive_buffer_bytes)?;
     socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
-    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
-    mmsg::never_fragment(&socket, address)?;
-    if address.ip().is_unspecified() {
-        mmsg::ask_for_destination(&socket, address)?;
-    }
+    set_options(&socket, address, receive_buffer_bytes)?;
     socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A socket that another process has bound in the same way, as this one uses it. Both have it open, and what is set here holds
+/// for both.
+pub fn take_over(
+    socket: UdpSocket,
+    address: SocketAddr,
+    receive_buffer_bytes: usize,
+) -> io::Result<UdpSocket> {
+    let socket = Socket::from(socket);
+    set_options(&socket, address, receive_buffer_bytes)?;
+    Ok(socket.into())
+}
+
+/// All that may be set on a socket whether it is bound or not.
+fn set_options(socket: &Socket, address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<()> {
+    socket.set_recv_buffer_size(receive_buffer_bytes)?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+    mmsg::never_fragment(socket, address)?;
+    if address.ip().is_unspecified() {
+        mmsg::ask_for_destination(socket, address)?;
+    }
     // The kernel doubles what it is asked for, and cuts what exceeds its limit without a word.
     let granted_bytes = socket.recv_buffer_size()? / 2;
     if granted_bytes < receive_buffer_bytes {
         info!(%address, granted_bytes, receive_buffer_bytes, "receive buffer cut: raise net.core.rmem_max");
     }
-    Ok(socket.into())
+    Ok(())
 }
 
 /// One thread that answers questions.
@@ -71,11 +89,11 @@ pub struct Worker {
 
 impl Worker {
     /// Worker `number` of the server, which takes up to `width` datagrams at a time.
-    pub fn new(shared: Arc<Shared>, socket: UdpSocket, number: usize, width: usize) -> Self {
+    pub fn new(shared: Arc<Shared>, socket: Arc<UdpSocket>, number: usize, width: usize) -> Self {
         Worker {
             scratch: shared.scratch(),
             shared,
-            socket: Arc::new(socket),
+            socket,
             number,
             batch: Batch::new(width),
             questions: (0..width).map(|_| Question::default()).collect(),
@@ -86,6 +104,10 @@ impl Worker {
 
     /// Answers until the server stops.
     pub fn run(mut self) {
+        // A socket that was taken over is set to what its last worker needed at the end: to look up more often.
+        if let Err(error) = self.socket.set_read_timeout(Some(RECEIVE_TIMEOUT)) {
+            warn!(%error, worker = self.number, "cannot set how long to wait for a question: a stop may hang");
+        }
         while !self.shared.stopping() {
             match self.batch.receive(&self.socket) {
                 Ok(0) => {}

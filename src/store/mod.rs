@@ -2,7 +2,7 @@
 //!
 //! It sees [`Change`] and what changes, and nothing else of the server; time is an argument. What it holds is in
 //! `format`, how members come back after a restart in `restart`, how ordinary records do in `names` and drains in `drains`; how
-//! large it gets in `size`.
+//! large it gets in `size`, how another process gets it while this one is still there in `release`.
 //!
 //! Facts that the rest relies on:
 //! 1. What [`Store::commit`] returned `Ok` for is on disk: one transaction and its fsync. After an error it may be there
@@ -28,6 +28,7 @@ mod format;
 mod grace;
 mod loaded;
 mod names;
+mod release;
 mod restart;
 mod size;
 mod write;
@@ -67,8 +68,13 @@ pub struct Store {
     identity: (u64, u64),
     /// How long the file was after the last commit, octets.
     len: u64,
-    /// Locked for as long as the store is open. redb locks its file as well; this also covers making that file.
-    _dir: File,
+    /// This run's number.
+    run: u32,
+    /// When it began, milliseconds since 1970.
+    began_ms: u64,
+    /// Locked for as long as the store is ours; `None` while it is released. redb locks its file as well; this also covers
+    /// making that file.
+    lock: Option<File>,
 }
 
 impl Store {
@@ -102,7 +108,8 @@ impl Store {
         loaded.compacted = size::compact_if_worth_it(&mut db, &path)?;
         // Made longer or shorter since.
         let len = self::identity(&path)?.1;
-        Ok((Store { db: Some(db), path, cache_bytes, identity, len, _dir: locked }, loaded))
+        let (run, db, lock) = (loaded.run, Some(db), Some(locked));
+        Ok((Store { db, path, cache_bytes, identity, len, run, began_ms: wall_ms, lock }, loaded))
     }
 
     /// Writes the durable ones of `changes`, in order, and `serials` (a zone's apex in lower-case wire form, its serial) in
@@ -116,6 +123,9 @@ impl Store {
         let mut changes = changes.into_iter().filter(|change| change.is_durable()).peekable();
         if changes.peek().is_none() && serials.is_empty() {
             return Ok(());
+        }
+        if self.lock.is_none() {
+            self.take_back()?;
         }
         // A removed file can still be written to, and so can one that was cut short. Nobody may be told that such a commit is
         // durable.

@@ -254,6 +254,18 @@ fn record_run(
     Ok(transaction.commit()?)
 }
 
+/// Goes on with a run after others have begun in which nobody was heard: they have not been, as far as graces go. The run
+/// itself is recorded again, for a start forgets runs that no grace counts from, and the next one must not have its number.
+pub(super) fn resume_run(db: &Database, run: u32, began_ms: u64) -> Result<(), redb::Error> {
+    let transaction = db.begin_write()?;
+    {
+        let mut table = transaction.open_table(RUNS)?;
+        table.retain(|other, _| other <= run)?;
+        table.insert(run, began_ms)?;
+    }
+    Ok(transaction.commit()?)
+}
+
 #[cfg(test)]
 mod tests {
     use redb::{ReadableDatabase, ReadableTable};

@@ -15,6 +15,7 @@
 
 mod all_down;
 mod answers;
+mod asking;
 mod browsing;
 mod certbot;
 mod clients;
@@ -43,5 +44,6 @@ mod suspended;
 mod table;
 mod transport;
 mod unbound;
+mod upgrade;
 mod wire;
 mod zonefiles;

@@ -230,14 +230,8 @@ impl Server {
             Some(wire) => wire.on_server(program),
             None => program,
         };
-        let mut child = command
-            .args(["serve", "--config", "rollcall.toml", "--listen", listen, "--state", "state"])
-            .envs(site.environment.iter().cloned())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Log::default();
-        log.follow(child.stderr.take().unwrap());
+        command.envs(site.environment.iter().cloned());
+        let (child, log) = spawn(command, &["--listen", listen, "--state", "state"]);
         let mut server = Server { site, child, listen, wire, address: listen.parse().unwrap(), log };
         let line = server.log.wait(&["listening", "address="]);
         server.address = line.split_once("address=").unwrap().1.trim().parse().unwrap();
@@ -342,6 +336,19 @@ impl Server {
         self.again()
     }
 
+    /// Starts the program on the same files with `--take-over`, and `more` arguments, `run` by something or as it is.
+    pub fn successor(&self, run: impl FnOnce(Command) -> Command, more: &[&str]) -> (Child, Log) {
+        spawn(run(rollcall(self.path())), &[&["--take-over", "--state", "state"], more].concat())
+    }
+
+    /// Has a new process take over, and waits until it has and the other is gone.
+    pub fn upgrade(&mut self) {
+        let (child, log) = self.successor(|program| program, &["--listen", self.listen]);
+        log.wait(&["listening, UDP and TCP"]);
+        assert_eq!(self.ended().code(), Some(0), "{}", self.log.text());
+        (self.child, self.log) = (child, log);
+    }
+
     /// Starts one that has ended by itself again, on the same files.
     pub fn again(mut self) -> Server {
         let empty = Site { dir: tempfile::tempdir().unwrap(), environment: Vec::new(), before: Vec::new() };
@@ -356,6 +363,15 @@ impl Drop for Server {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// Starts the server, and reads along.
+pub fn spawn(mut command: Command, arguments: &[&str]) -> (Child, Log) {
+    let fixed = ["serve", "--config", "rollcall.toml"];
+    let mut child = command.args(fixed).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Log::default();
+    log.follow(child.stderr.take().unwrap());
+    (child, log)
 }
 
 /// Waits for a process that is about to end, and ends it if it does not.

@@ -193,7 +193,11 @@ impl Connection {
                 }
                 () = clock.as_mut(), if deadline.is_some() => self.end(deadline.map(|(_, why)| why)),
                 () = self.held.given_up(), if self.open == 0 => return Err(Closed::MadeRoom),
-                () = stopped(&mut stopping), if is_reading => self.reading = Err(Some(Closed::Stopped)),
+                () = stopped(&mut stopping), if is_reading => {
+                    // What has come by now was asked in time: as much of it as two of the longest messages.
+                    while self.inbox.len() <= MESSAGE_MAX && self.read()?.is_some_and(|len| len > 0) {}
+                    self.reading = Err(Some(Closed::Stopped));
+                }
             }
         }
     }
