@@ -375,18 +375,15 @@ impl Roll {
             if entry.member.first_end_ms(ends_ms) > now_ms {
                 return None;
             }
-            if ends_ms <= now_ms {
+            if entry.member.ends_ms(ends_ms) <= now_ms {
                 // A heartbeat may renew the lease right now, in another thread. One of us wins.
-                if self.leases.expire(entry.lease, now_ms).is_err() {
+                if ends_ms <= now_ms && self.leases.expire(entry.lease, now_ms).is_err() {
                     continue;
                 }
-                let leaving = entry.lapsing();
-                return self.depart(pool, name, Cause::Expired, leaving, now_ms);
-            }
-            if entry.member.ends_ms(ends_ms) <= now_ms {
-                let leaving = entry.lapsing();
-                let is_drained = entry.member.drain_ends_ms <= now_ms;
+                // A late tick may find both over: what was over first is why.
+                let is_drained = entry.member.drain_ends_ms <= entry.member.lapses_ms().min(ends_ms);
                 let cause = if is_drained { Cause::Drained } else { Cause::Expired };
+                let leaving = entry.lapsing();
                 return self.depart(pool, name, cause, leaving, now_ms);
             }
             let rest = Arc::new(entry.member.without_lapsed(now_ms));

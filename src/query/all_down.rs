@@ -88,7 +88,9 @@ impl Writer<'_, '_> {
 
     /// Who was good last. Those whose leases have just ended are in the view itself until they are swept.
     fn put_last_good(&mut self, view: &PoolView, asked: Asked<'_>) -> Found {
-        match self.put_asked(view, asked, false, Freshness::Frozen) {
+        let has_just_lost = view.has_just_lost(self.leases, self.now_ms);
+        let just_lost = has_just_lost.then(|| self.put_asked(view, asked, false, Freshness::Frozen));
+        match just_lost.unwrap_or(Found::NoData) {
             Found::NoData => match view.last_good(self.now_ms) {
                 Some(good) => self.put_asked(good, asked, false, Freshness::Frozen),
                 None => Found::NoData,

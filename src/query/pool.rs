@@ -238,9 +238,12 @@ impl Writer<'_, '_> {
 
     /// A member's own name: its addresses, or what it says of itself.
     pub(super) fn put_member(&mut self, view: &PoolView, member: &MemberView, qtype: Rtype) -> Found {
-        // What drains is in no list that freshness is judged by.
+        let is_there = member.hold.ends_ms(self.leases) > self.now_ms;
+        let is_shown = || member.is_fit() && view.has_just_lost(self.leases, self.now_ms);
         let freshness = match member.is_in_service() {
+            true if !is_there && is_shown() => Freshness::Frozen,
             true => view.freshness(self.leases, self.now_ms),
+            // What drains is in no list that freshness is judged by.
             false => Freshness::Ended,
         };
         let [v4, v6] = view.own_records(member);
@@ -257,9 +260,8 @@ impl Writer<'_, '_> {
             _ => Found::NoData,
         };
         // A member that is gone has no name either, though the view may still have it.
-        let is_there = freshness == Freshness::Frozen || member.hold.ends_ms(self.leases) > self.now_ms;
         match found {
-            Found::NoData if !is_there => Found::NoName,
+            Found::NoData if !is_there && freshness != Freshness::Frozen => Found::NoName,
             found => found,
         }
     }

@@ -185,6 +185,11 @@ impl MemberView {
     pub fn is_in_service(&self) -> bool {
         self.drain.is_none()
     }
+
+    /// Whether they are to have it while its lease runs.
+    pub fn is_fit(&self) -> bool {
+        self.is_in_service() && self.weight > 0
+    }
 }
 
 /// What a member's shares hang on that moves while what it registered stays.

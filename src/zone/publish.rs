@@ -262,10 +262,11 @@ impl Publisher {
     }
 
     /// Notes a member that was lost, if its pool answers with those that were good last; and who is back, or has left.
-    pub fn remember(&mut self, change: &Change, now_ms: u64) {
+    pub fn remember(&mut self, change: &Change, roll: &Roll, now_ms: u64) {
         let known = self.pools.get_mut(&change.pool);
         if let Some(known) = known.filter(|known| known.settings.on_all_down == OnAllDown::LastGood) {
-            known.remembered.note(change, now_ms);
+            let is_drained = roll.drain(&change.pool, &change.name).is_some();
+            known.remembered.note(change, is_drained, now_ms);
         }
     }
 

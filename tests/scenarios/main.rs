@@ -1,9 +1,11 @@
 //! Scenarios on a simulated clock: each reads as a story of members and of what clients are told.
 
+mod all_down;
 mod answers;
 mod bindings;
 mod browsing;
 mod cookies;
+mod drain;
 mod drained;
 mod edns;
 mod elsewhere;

@@ -15,7 +15,7 @@ use ipnetwork::IpNetwork;
 use rollcall::change::Change;
 use rollcall::membership::{self, Cause, LeaseRules};
 use rollcall::policy::{Policy, Shown};
-use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use rollcall::query::{self, Answered, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
 use rollcall::store::{Moment, Store};
 use rollcall::update::{self, Clock, Limits, Registrar, Reload, Reloaded, Request, Silenced, ZoneInput};
@@ -119,6 +119,21 @@ impl Answer {
         *ttls.first().unwrap()
     }
 
+    /// The TTLs of the additional section's records but for OPT, each once, ascending.
+    pub fn additional_ttls_s(&self) -> Vec<u32> {
+        let ttls: std::collections::BTreeSet<_> =
+            self.message.additionals.iter().map(|record| record.ttl).collect();
+        ttls.into_iter().collect()
+    }
+
+    /// Its extended error (RFC 8914): info code and text.
+    pub fn extended_error(&self) -> Option<(u16, String)> {
+        let option = self.message.edns.as_ref()?.option(15.into())?;
+        let EdnsOption::Unknown(_, data) = option else { panic!("{option:?}") };
+        let text = String::from_utf8(data[2..].to_vec()).expect("UTF-8");
+        Some((u16::from_be_bytes([data[0], data[1]]), text))
+    }
+
     pub fn is_nodata(&self) -> bool {
         self.rcode() == ResponseCode::NoError && self.message.answers.is_empty() && self.soa_is_there()
     }
@@ -211,6 +226,8 @@ pub struct World {
     pub source: IpAddr,
     /// Every zone that was held, and held no more, so far.
     pub silenced: Vec<Silenced>,
+    /// As what the last answer is counted.
+    pub answered: Option<Answered>,
 }
 
 impl World {
@@ -296,6 +313,7 @@ impl World {
             changes: restored,
             source: "127.0.0.1".parse().unwrap(),
             silenced: Vec::new(),
+            answered: None,
         }
     }
 
@@ -398,7 +416,8 @@ impl World {
     }
 
     fn publish(&mut self, changes: Vec<Change>) {
-        if let Some(store) = &mut self.store {
+        // A tick at which nothing happened costs no commit.
+        if let Some(store) = self.store.as_mut().filter(|_| !changes.is_empty()) {
             let at = Moment { now_ms: self.now_ms, wall_ms: self.wall_ms };
             store.commit(&changes, &self.registrar.serials(), at).unwrap();
         }
@@ -492,7 +511,8 @@ impl World {
         let mut out = vec![0; 65_535];
         let reading = query::read(zones, message, &mut self.question);
         match query::answer(&context, &self.question, reading, message, &mut self.scratch, &mut out) {
-            Outcome::Reply(len, _) => {
+            Outcome::Reply(len, answered) => {
+                self.answered = Some(answered);
                 out.truncate(len);
                 Some(out)
             }

@@ -1,8 +1,9 @@
 //! What becomes of members by somebody else's word or silence: holds of crowds, and operators' drains.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::{Count, Crowd, Drain, DrainChange, HoldChange, MemberName, PoolHandle};
+use super::super::{Count, Crowd, Drain, DrainChange, Hold, HoldChange, MemberName, PoolHandle};
 use super::{Roll, RollError};
 
 impl Roll {
@@ -25,7 +26,23 @@ impl Roll {
 
     /// Looks at the next leases, and holds what is to be held. To be called before [`Roll::expire`], every 50 ms.
     pub fn listen(&mut self, now_ms: u64) -> Vec<HoldChange> {
-        self.silence.tick(&self.leases, self.holders.len(), now_ms)
+        let changes = self.silence.tick(&self.leases, self.holders.len(), now_ms);
+        for change in changes.iter().filter(|change| matches!(change.hold, Hold::Ended(..))) {
+            self.wake(change.crowd);
+        }
+        changes
+    }
+
+    /// Has a crowd's members looked at whose leases were held: their timers are set for when the hold would have ended, and until
+    /// they are off the roll they count as silent, and the next hold would bring them back. Looks at every member there is,
+    /// once a hold.
+    fn wake(&mut self, crowd: Crowd) {
+        for entry in self.pools.values_mut().flat_map(BTreeMap::values_mut) {
+            if self.leases.crowd(entry.lease) == crowd {
+                let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));
+                Self::set_timer(&mut self.wheel, entry, at_ms);
+            }
+        }
     }
 
     /// Crowds whose leases are held, as of the last whole look.

@@ -117,7 +117,7 @@ impl Registrar {
     fn remember(&mut self, change: &membership::Change, now_ms: u64) {
         let at = self.zone_of(&change.pool);
         if let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) {
-            publisher.remember(change, now_ms);
+            publisher.remember(change, &self.roll, now_ms);
         }
     }
 

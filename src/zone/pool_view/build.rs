@@ -37,8 +37,7 @@ impl ViewBuilder<'_> {
         remembered: &Remembered,
     ) -> (PoolView, Option<u64>) {
         let (mut view, again_ms) = self.view(entries);
-        let is_fit = |member: &MemberView| member.is_in_service() && member.weight > 0;
-        if !view.members.iter().any(is_fit) {
+        if !view.members.iter().any(MemberView::is_fit) {
             view.last_good = remembered.last_good(self.now_ms).map(|(good, until_ms)| {
                 let (mut view, _) = ViewBuilder { before: None, ..*self }.view(&good);
                 view.is_frozen = true;
