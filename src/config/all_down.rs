@@ -7,8 +7,8 @@
 use toml::Spanned;
 
 use super::nested::Served;
+use super::pool_name::pool_name;
 use super::source::{Source, Text};
-use super::zone::pool_name;
 use super::{ConfigError, Fault};
 use crate::wire::{Name, lower, name_text};
 use crate::zone::{OnAllDown, PoolSettings};

@@ -20,6 +20,7 @@ mod key;
 mod key_file;
 mod nested;
 mod policy_option;
+mod pool_name;
 mod reader;
 mod server;
 mod source;
@@ -45,7 +46,8 @@ pub use warning::{ConfigWarning, Doubt};
 pub use watch::{Watch, WatchError};
 
 pub(crate) use key_file::KeyFile;
-pub(crate) use zone::{FREEZE_MAX_S, pool_name};
+pub(crate) use pool_name::pool_name;
+pub(crate) use zone::FREEZE_MAX_S;
 
 use source::{Source, Text};
 

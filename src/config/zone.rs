@@ -3,12 +3,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use domain::base::ToName;
-use domain::base::name::UncertainName;
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use toml::Spanned;
@@ -17,12 +13,13 @@ use super::all_down::{self, AllDown, Given, Pools};
 use super::grant::{self, GrantTable, Keys};
 use super::nested::Served;
 use super::policy_option::{PolicyOf, PolicyOption};
+use super::pool_name::pool_name;
 use super::source::{List, Number, Source, Text};
-use super::{ConfigError, ConfigWarning, Fault, LEASE_MAX_S, absolute_name, warning};
+use super::{ConfigError, ConfigWarning, Fault, LEASE_MAX_S, warning};
 use crate::membership::LeaseRules;
 use crate::policy::{Policy, Shown};
 use crate::security::Grants;
-use crate::wire::{Name, label_text, name_text};
+use crate::wire::Name;
 use crate::zone::{OnAllDown, PoolSettings, ZoneSettings};
 
 /// The keys of a zone's file that `rollcall.toml` does not have.
@@ -355,36 +352,4 @@ fn pool(
     }
     let on_all_down = resolved.all_down.setting_of(source, options.all_down, name)?;
     Ok(resolved.settings(on_all_down))
-}
-
-/// A pool's absolute name; else why it cannot be one.
-pub(crate) fn pool_name(text: &str, apex: &Name) -> Result<Name, String> {
-    let zone = name_text(apex.as_slice());
-    let bad = || format!("this is not a domain name; give one relative to {zone}, such as \"web\"");
-    let absolute = absolute_name(text).ok_or_else(bad)?;
-    let name: Name = match UncertainName::<Bytes>::from_str(text).map_err(|_| bad())? {
-        UncertainName::Absolute(_) => absolute,
-        UncertainName::Relative(relative) => {
-            // The slip of everybody's first zone file, where "web.pool.example" means web.pool.example.pool.example.
-            if !apex.is_root() && absolute.ends_with(apex) {
-                return Err(format!(
-                    "this would be {text}.{zone}; end it with a dot, or leave the zone's name out"
-                ));
-            }
-            relative.chain(apex).map_err(|_| bad())?.to_name()
-        }
-    };
-    if !name.ends_with(apex) || name == *apex {
-        return Err(format!("a pool lies below the zone; give a name relative to {zone}, such as \"web\""));
-    }
-    let depth = name.label_count() - apex.label_count();
-    for label in name.iter().take(depth).map(|label| label.as_slice()) {
-        if label.starts_with(b"_") || label.eq_ignore_ascii_case(b"all") || label == b"*" {
-            let label = label_text(label);
-            return Err(format!(
-                "the label \"{label}\" has a meaning of its own; `_`, `all` and `*` cannot be in it"
-            ));
-        }
-    }
-    Ok(name)
 }

@@ -4,9 +4,9 @@
 //! one, nor any service; a service, if none that offers it is. What an operator chose is answered under the question's name, said in an
 //! extended error (RFC 8914), and counted.
 
-use super::Answered;
+use super::last_resort::AllDown;
 use super::writer::{Found, Writer};
-use crate::wire::{ExtendedError, Rtype};
+use crate::wire::Rtype;
 use crate::zone::{Freshness, OnAllDown, PoolView, Role};
 
 /// What was asked of a pool.
@@ -16,39 +16,6 @@ pub(super) enum Asked<'a> {
     Addresses(Rtype),
     /// A service's SRV records; the service's name in wire form without a root label.
     Service(&'a [u8]),
-}
-
-/// How the last resort was come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AllDown {
-    All,
-    LastGood,
-    Fallback,
-    NoData,
-    ServFail,
-}
-
-impl AllDown {
-    /// What kind of answer that is.
-    pub fn answered(self) -> Answered {
-        match self {
-            AllDown::All => Answered::AllDownAll,
-            AllDown::LastGood => Answered::AllDownLastGood,
-            AllDown::Fallback => Answered::AllDownFallback,
-            AllDown::NoData => Answered::AllDownNoData,
-            AllDown::ServFail => Answered::AllDownServFail,
-        }
-    }
-
-    /// What a client that speaks EDNS is told.
-    pub fn error(self) -> (u16, &'static str) {
-        match self {
-            AllDown::All => (ExtendedError::OTHER, "nobody is fit to serve: all whose lease runs are shown"),
-            AllDown::LastGood => (ExtendedError::STALE, "nobody is fit to serve: who was good last is shown"),
-            AllDown::Fallback => (ExtendedError::OTHER, "nobody is fit to serve: another pool answers"),
-            AllDown::NoData | AllDown::ServFail => (ExtendedError::OTHER, "nobody is fit to serve"),
-        }
-    }
 }
 
 impl Writer<'_, '_> {

@@ -1,7 +1,7 @@
 //! The names of one answer: the question's, and those that aliases lead to (RFC 1034 section 4.3.2, RFC 6672 section 3.2).
 
-use super::all_down::AllDown;
 use super::find::{Place, find, find_wildcard};
+use super::last_resort::AllDown;
 use super::scratch::{ALIASES_MAX, SEEN_MAX};
 use super::writer::{Found, POINTER_MAX, Section, Writer};
 use super::{Answered, Transport};

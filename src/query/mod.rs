@@ -25,6 +25,7 @@ mod browse;
 mod chain;
 mod chaos;
 mod find;
+mod last_resort;
 mod met;
 mod node;
 mod opt;
@@ -43,7 +44,7 @@ use crate::wire::{
 };
 use crate::zone::ZoneSet;
 
-use all_down::AllDown;
+use last_resort::AllDown;
 use opt::{ReplyOpt, cookie};
 pub use scratch::Scratch;
 use writer::Writer;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::all_down::AllDown;
+use super::last_resort::AllDown;
 use super::scratch::Scratch;
 use super::{Context, Transport};
 use crate::membership::LeaseTable;
