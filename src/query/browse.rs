@@ -109,6 +109,7 @@ impl Writer<'_, '_> {
             return self.put_service(view, service, qtype, false);
         }
         let Some(ttl_s) = promised_s(view, service, self.leases, self.now_ms) else { return Found::NoData };
+        self.note_end(view, view.freshness(self.leases, self.now_ms));
         if !self.put_made(Rtype::TXT, ttl_s, EMPTY_TXT, &[]) {
             return Found::SomeRecords;
         }

@@ -302,7 +302,8 @@ fn answer_question(
         error = error.or(Some((ExtendedError::NOT_AUTHORITATIVE, "")));
     }
     let held = writer.is_held.then_some((ExtendedError::STALE, HELD));
-    let error = error.or(writer.all_down.map(AllDown::error)).or(held);
+    let lost = writer.is_lost.then(|| AllDown::LastGood.error());
+    let error = error.or(writer.all_down.map(AllDown::error)).or(held).or(lost);
     let (mut reply, mut counts) = writer.done();
     if let Some(opt) = opt {
         reply.set_limit(size);

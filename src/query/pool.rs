@@ -7,7 +7,7 @@ use super::all_down::Asked;
 use super::writer::{Found, POINTER_MAX, Section, Writer, ttl_left_s};
 use crate::policy::Offer;
 use crate::wire::Rtype;
-use crate::zone::{FIXED_LEN, Freshness, MemberView, PoolView, RecordList, Records};
+use crate::zone::{FIXED_LEN, Freshness, Hold, MemberView, PoolView, RecordList, Records};
 
 impl Writer<'_, '_> {
     /// The pool's A or AAAA: what the policy picks, or everyone at `all.`.
@@ -259,6 +259,7 @@ impl Writer<'_, '_> {
             Rtype::TXT => self.put_member_text(member, freshness),
             _ => Found::NoData,
         };
+        self.is_lost |= freshness == Freshness::Frozen && found == Found::Records && self.is_in_answer();
         // A member that is gone has no name either, though the view may still have it.
         match found {
             Found::NoData if !is_there && freshness != Freshness::Frozen => Found::NoName,
@@ -279,6 +280,9 @@ impl Writer<'_, '_> {
             None => Found::SomeRecords,
             Some((0, _)) => Found::NoData,
             Some((records, ttl_s)) => {
+                let places = range.start as usize..range.end as usize;
+                let holds = list.holds.get(places).unwrap_or_default();
+                self.note_held(holds, freshness);
                 self.count(records);
                 self.patch(at, (ttl_s != view.settings.ttl_s).then_some(ttl_s));
                 Found::Records
@@ -299,6 +303,7 @@ impl Writer<'_, '_> {
             return Found::SomeRecords;
         }
         self.count(1);
+        self.note_held(std::slice::from_ref(&member.hold), freshness);
         let freshness = if freshness == Freshness::Frozen { freshness } else { Freshness::Until(ends_ms) };
         self.patch(at, self.shortened(member.ttl_s, freshness));
         Found::Records
@@ -315,8 +320,15 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// Notes whether an answer for a member's own name lives by such a lease.
+    fn note_held(&mut self, holds: &[Hold], freshness: Freshness) {
+        if self.is_in_answer() && !matches!(freshness, Freshness::Whole | Freshness::Frozen) {
+            self.is_held |= holds.iter().any(|hold| hold.is_held(self.leases, self.now_ms));
+        }
+    }
+
     /// Notes whether an answer lives by a lease that is over and held.
-    fn note_end(&mut self, view: &PoolView, freshness: Freshness) {
+    pub(super) fn note_end(&mut self, view: &PoolView, freshness: Freshness) {
         if let Freshness::Until(ends_ms) = freshness {
             self.is_held |= view.is_held(ends_ms, self.leases, self.now_ms);
         }

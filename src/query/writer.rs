@@ -68,6 +68,8 @@ pub(super) struct Writer<'a, 'b> {
     pub all_down: Option<AllDown>,
     /// Whether the answer lives by leases that are over and held.
     pub is_held: bool,
+    /// Whether it is of a member that is lost, by its own name.
+    pub is_lost: bool,
     /// Where the question ends.
     start: usize,
 }
@@ -91,6 +93,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             is_cut: false,
             all_down: None,
             is_held: false,
+            is_lost: false,
         }
     }
 

@@ -11,7 +11,8 @@
 //!    carries a whole group: an fsync costs as much for one change as for a thousand.
 //! 2. A disk that fails loses no live member, and nobody hears NOERROR that a crash would make untrue. A message that changes
 //!    something is undone and answered SERVFAIL when its commit fails; whether the disk has it nobody knows, so the reverse goes
-//!    with the next commit. One that registers nothing otherwise than before keeps its effect: leases go on. It is answered
+//!    with the next commit. Until that is done no other group is tried, so that there is one group of them at most. A message that
+//!    finds nothing to do is as true as what it finds: it waits for the commit of that. One that registers nothing otherwise than before keeps its effect: leases go on. It is answered
 //!    NOERROR if the store is right about what it renews, and SERVFAIL if the store has to learn something first: that the
 //!    member was heard in this run, or what was taken back. Its sender repeats it, and hears NOERROR when the disk is back.
 //! 3. Expiry is the other way round: it leaves the answers first. If the process dies before the store knows, the member
@@ -45,7 +46,7 @@ use crate::store::{Moment, Store, StoreError};
 use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request};
 use crate::zone::{Publisher, ZoneSet};
 pub use lending::Lending;
-use unsaved::{Fate, Unsaved, unacknowledged};
+use unsaved::{Fate, Stored, Unsaved, unacknowledged};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
 /// the serial and the store learn of an expiry, and for how long a view with a dead member costs more than one without. Most
@@ -190,7 +191,7 @@ pub struct GroupCommit<S> {
     observer: Observer,
     leases: Arc<LeaseClock>,
     /// What has happened and the store does not know: expired, lapsed, heard, or taken back after a commit that may have reached
-    /// the disk. No more than members and absences that were there when the disk last worked, and those who tried to join since.
+    /// the disk. No more than what was there when the disk last worked, and what one group tried.
     unsaved: Unsaved,
     /// When to look for due leases again.
     tick_at_ms: u64,
@@ -267,7 +268,7 @@ impl<S: Commit> GroupCommit<S> {
     fn stop(&mut self, now_ms: u64) -> bool {
         self.unsaved.try_now();
         let floors = self.registrar.unstored_floors();
-        (floors.is_empty() && self.unsaved.is_empty()) || self.commit(&floors, now_ms)
+        (floors.is_empty() && self.unsaved.is_empty()) || self.commit(&floors, now_ms) == Stored::Yes
     }
 
     /// Judges jobs in order, a group at a time: each group is committed and published, and then replied to.
@@ -310,7 +311,7 @@ impl<S: Commit> GroupCommit<S> {
         let retired = match self.registrar.reload(reload, now_ms) {
             Ok(reloaded) => {
                 self.zones.store(Arc::clone(&reloaded.zones));
-                if !self.commit(&reloaded.changes, now_ms) {
+                if self.commit(&reloaded.changes, now_ms) != Stored::Yes {
                     self.leave_unsaved(&reloaded.changes, now_ms);
                 }
                 self.observer.reloaded(&reloaded);
@@ -338,16 +339,20 @@ impl<S: Commit> GroupCommit<S> {
     fn finish(&mut self, group: Group, clock: Clock) {
         let Group { facts: mut published, mut changes, judged } = group;
         self.leave_unsaved(&published, clock.now_ms);
-        let is_committed = !changes.iter().any(|change| self.unsaved.needs_commit(change))
-            || self.commit(&changes, clock.now_ms);
-        let fate = |job: &Judged| match is_committed {
-            true => Fate::Stands,
-            false => self.unsaved.fate(changes.get(job.changes.clone()).unwrap_or_default()),
+        let needs_commit = changes.iter().any(|change| self.unsaved.needs_commit(change))
+            || judged.iter().any(|job| self.unsaved.has_any_of(&job.handled.unchanged));
+        let stored = if needs_commit { self.commit(&changes, clock.now_ms) } else { Stored::Yes };
+        let fate = |job: &Judged| match stored {
+            Stored::Yes => Fate::Stands,
+            _ => {
+                let changes = changes.get(job.changes.clone()).unwrap_or_default();
+                self.unsaved.fate(changes, &job.handled.unchanged)
+            }
         };
         let fates: Vec<Fate> = judged.iter().map(fate).collect();
-        if !is_committed {
-            let lengths = judged.iter().map(|job| job.changes.len());
-            changes = self.keep_and_undo(changes, lengths.zip(fates.iter().copied()), clock.now_ms);
+        if stored != Stored::Yes {
+            let jobs = judged.iter().map(|job| job.changes.len()).zip(fates.iter().copied());
+            changes = self.keep_and_undo(changes, jobs, stored, clock.now_ms);
         }
         published.append(&mut changes);
         self.publish(&published, clock.now_ms);
@@ -367,6 +372,7 @@ impl<S: Commit> GroupCommit<S> {
         &mut self,
         changes: Vec<Change>,
         jobs: impl Iterator<Item = (usize, Fate)>,
+        stored: Stored,
         now_ms: u64,
     ) -> Vec<Change> {
         let (mut standing, mut kept, mut fallen) = (Vec::new(), Vec::new(), Vec::new());
@@ -380,8 +386,10 @@ impl<S: Commit> GroupCommit<S> {
             }
         }
         self.registrar.undo(&fallen.iter().collect::<Vec<_>>());
-        let reversed: Vec<_> = fallen.iter().map(Change::reversed).collect();
-        self.unsaved.leave(&reversed, true, now_ms);
+        if stored == Stored::Perhaps {
+            let reversed: Vec<_> = fallen.iter().map(Change::reversed).collect();
+            self.unsaved.leave(&reversed, true, now_ms);
+        }
         self.unsaved.leave(&kept, true, now_ms);
         standing.append(&mut kept);
         standing
@@ -424,14 +432,22 @@ impl<S: Commit> GroupCommit<S> {
         self.unsaved.leave(changes, false, now_ms);
     }
 
-    /// Commits what is unsaved and what of `changes` must last. Whether it is on disk.
-    fn commit(&mut self, changes: &[Change], now_ms: u64) -> bool {
+    /// Commits what is unsaved and what of `changes` must last; after a failure, what is unsaved first.
+    fn commit(&mut self, changes: &[Change], now_ms: u64) -> Stored {
         if !self.unsaved.may_try(now_ms) {
-            return false;
+            return Stored::No;
         }
-        let began_ms = clock::now_ms();
         let restated: Vec<_> = changes.iter().filter_map(|change| self.unsaved.restated(change)).collect();
-        let all = self.unsaved.changes().chain(&restated).chain(changes).filter(|change| change.is_durable());
+        if self.unsaved.goes_first() && !self.write(&[], &[], now_ms) {
+            return Stored::No;
+        }
+        if self.write(&restated, changes, now_ms) { Stored::Yes } else { Stored::Perhaps }
+    }
+
+    /// One commit of what is unsaved, then of `restated` and `changes`. Whether it is on disk.
+    fn write(&mut self, restated: &[Change], changes: &[Change], now_ms: u64) -> bool {
+        let began_ms = clock::now_ms();
+        let all = self.unsaved.changes().chain(restated).chain(changes).filter(|change| change.is_durable());
         let committed = self.store.commit(all, &self.registrar.serials(), self.leases.moment());
         match &committed {
             Ok(()) => {

@@ -19,6 +19,8 @@ struct Held {
     /// Until when an older message might be believed, monotonic milliseconds.
     ends_ms: u64,
     is_stored: bool,
+    /// Whether the store has any floor of it, if an older one: its end is then to be stored too.
+    is_known: bool,
 }
 
 /// All of a server's.
@@ -52,10 +54,11 @@ impl NameFloors {
         if let Some(before) = &before {
             self.ends.remove(&(before.ends_ms, place.clone()));
         }
+        let is_known = is_stored || before.as_ref().is_some_and(|before| before.is_known);
         let signed = signed.and(before.map(|before| before.signed));
         let ends_ms = now_ms.saturating_add(signed.kept_ms());
         self.ends.insert((ends_ms, place.clone()));
-        self.held.insert(place, Held { signed, ends_ms, is_stored });
+        self.held.insert(place, Held { signed, ends_ms, is_stored, is_known });
     }
 
     /// Raises a floor as a change says that was committed.
@@ -72,8 +75,10 @@ impl NameFloors {
             return None;
         }
         let (_, (key, name)) = self.ends.pop_first()?;
-        let before = self.held.remove(&(key.clone(), Arc::clone(&name))).map(|held| held.signed);
-        Some(NameFloor { key, name, before, floor: None, is_durable: true })
+        let held = self.held.remove(&(key.clone(), Arc::clone(&name)));
+        // Of one that the store never had it has nothing to forget, nor anybody to remember that it has.
+        let is_durable = held.as_ref().is_none_or(|held| held.is_known);
+        Some(NameFloor { key, name, before: held.map(|held| held.signed), floor: None, is_durable })
     }
 
     /// Those that the store does not have: a renewal raises a floor and is not stored.

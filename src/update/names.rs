@@ -70,7 +70,7 @@ pub(super) fn potential(publisher: &Publisher, name: &[u8], may_create: MayCreat
         pool = rest;
     }
     let target = in_pool(pool, name);
-    let may_make = matches!(target, Target::Member(..) | Target::Service(..));
+    let may_make = matches!(target, Target::Member(..) | Target::Service(..) | Target::Drain(..));
     (may_make && publisher.pool(pool).is_none() && may_create(pool)).then_some(target)
 }
 
@@ -152,6 +152,13 @@ pub(super) fn own_name(pool: &[u8], member: &[u8]) -> Arc<[u8]> {
 /// Where operators drain a member, in lower-case wire form.
 pub(super) fn drain_name(pool: &[u8], member: &[u8]) -> Arc<[u8]> {
     [&[DRAIN.len() as u8], DRAIN, &own_name(pool, member)].concat().into()
+}
+
+/// The member and the pool that a TXT record at a name would drain if there were such a pool, of a name below `apex`.
+pub(super) fn would_drain<'n>(name: &'n [u8], apex: &[u8]) -> Option<(&'n [u8], &'n [u8])> {
+    let (_, rest) = split_label(name).filter(|(first, _)| *first == DRAIN)?;
+    let (member, pool) = split_label(rest).filter(|(member, _)| may_be_member(member))?;
+    (pool.len() > apex.len()).then_some((member, pool))
 }
 
 /// A target as grants spell it: absolute, without the closing dot.

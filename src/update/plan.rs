@@ -16,11 +16,12 @@ use super::draft::{Draft, Ignored, Verdict, ips};
 use super::drain::DrainWord;
 use super::left::Left;
 use super::message::Command;
-use super::names::{Target, address_label, classify, pool_to_make};
+use super::names::{Target, address_label, classify, pool_to_make, would_drain};
 use super::ordinary::NameDraft;
+use crate::change::Subject;
 use crate::membership::{DrainChange, Member, MemberName, PoolHandle, Roll};
 use crate::security::{Grant, Grants, Sent};
-use crate::wire::{LeaseOption, name_text};
+use crate::wire::{LeaseOption, Rtype, name_text};
 use crate::zone::{NameChange, Publisher};
 
 pub(super) use apart::{Apart, Settled, Touched};
@@ -32,8 +33,10 @@ pub(super) struct Plan {
     pub names: Vec<NamePlan>,
     /// What operators say of members.
     pub drains: Vec<DrainPlan>,
-    /// Names, of ordinary records and of members, that it tries and changes nothing at.
-    pub unchanged: Vec<Arc<[u8]>>,
+    /// What it tries and changes nothing at, and the name of that: of ordinary records, or of a member.
+    pub unchanged: Vec<(Subject, Arc<[u8]>)>,
+    /// Members that it takes away and that are not there.
+    pub gone: Vec<Gone>,
     /// How long what the message is about stays, the least of all.
     pub left: Left,
     /// What the message's KEY-LEASE came to, seconds.
@@ -47,6 +50,14 @@ pub(super) struct NamePlan {
     pub change: NameChange,
     /// How long what it adds stays without it, the least of all: nothing of it may be there.
     pub standing: Left,
+}
+
+/// Who is not there, and is to be gone for good.
+pub(super) struct Gone {
+    pub pool: PoolHandle,
+    pub name: MemberName,
+    /// Whose it has to have been; `None` for an administrator.
+    pub owner: Option<Box<str>>,
 }
 
 /// What a message comes to at a member's drain.
@@ -221,13 +232,22 @@ impl<'a> Drafts<'a> {
     /// What the name of a record is to membership.
     fn target(&mut self, command: &Command) -> Target {
         let target = match classify(self.publisher, &self.making, command.name()) {
-            Target::Elsewhere if !matches!(command, Command::Add { .. }) => self.would_be(command.name()),
+            // A name is kept for longer than a pool that nobody is in, and who is away can be drained.
+            Target::Elsewhere if !matches!(command, Command::Add { .. }) || self.is_drain(command) => {
+                self.would_be(command.name())
+            }
             target => target,
         };
         if let Some(pool) = target.pool().filter(|pool| !self.publisher.is_published(pool)) {
             self.unpublished.insert(Arc::clone(pool));
         }
         target
+    }
+
+    /// Whether a record of a name in no pool that there is would drain somebody.
+    fn is_drain(&self, command: &Command) -> bool {
+        let is_txt = matches!(command, Command::Add { rtype: Rtype::TXT, .. });
+        is_txt && would_drain(command.name(), self.publisher.zone().apex()).is_some()
     }
 
     /// Tries one record on the drafts.

@@ -18,7 +18,7 @@ use super::reply::{ReplyPlan, Signature};
 use super::seconds::Seconds;
 use super::zones::Zones;
 use super::{Ignored, Refusal, RefusalKind};
-use crate::change::Change;
+use crate::change::{Change, Subject};
 use crate::membership::{PoolHandle, Roll};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::security::{Cookies, Grants, Keyring, Sender, Sent};
@@ -67,6 +67,8 @@ pub struct Handled {
     pub key: Option<Arc<tsig::Key>>,
     /// What changed; not yet stored, nor published.
     pub changes: Vec<Change>,
+    /// At what it changes nothing: its acknowledgement says that it is as it is now.
+    pub unchanged: Vec<Subject>,
     /// Why it was refused, in words.
     pub refusal: Option<String>,
     /// What kind of reason that is.
@@ -245,6 +247,7 @@ impl Registrar {
         let mut handled = Handled {
             key: None,
             changes: Vec::new(),
+            unchanged: Vec::new(),
             refusal: None,
             kind: RefusalKind::Other,
             ignored: Vec::new(),

@@ -278,7 +278,8 @@ impl PoolView {
         if self.is_frozen {
             return Freshness::Frozen;
         }
-        let enough_ms = now_ms.saturating_add(u64::from(self.settings.ttl_s) * 1000);
+        // A lease that is over and held has always less left than this.
+        let enough_ms = now_ms.saturating_add(u64::from(self.settings.ttl_s.max(2)) * 1000);
         let mut first_end_ms = self.first_end_ms.load(Ordering::Relaxed);
         if first_end_ms < enough_ms && self.scan_at_ms.load(Ordering::Relaxed) <= now_ms {
             self.scan_at_ms.store(now_ms + SCAN_EVERY_MS, Ordering::Relaxed);

@@ -270,6 +270,11 @@ impl Publisher {
         }
     }
 
+    /// Forgets a member of this owner that was lost: it has left after all. Whether answers may have had it.
+    pub fn forget_lost(&mut self, pool: &[u8], name: &[u8], owner: Option<&str>) -> bool {
+        self.pools.get_mut(pool).is_some_and(|known| known.remembered.forget(name, owner))
+    }
+
     /// Forgets pools that registrations made and that have been empty for an hour.
     pub fn forget_empty(&mut self, rotors: &mut RotorIds, now_ms: u64) {
         let over = |known: &Published| {

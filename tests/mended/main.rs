@@ -9,6 +9,7 @@
 mod answers;
 mod grants;
 mod groups;
+mod last_resorts;
 mod names_and_pools;
 mod policies;
 mod random;

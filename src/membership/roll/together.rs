@@ -60,9 +60,9 @@ impl Roll {
         self.drains.of_pool(pool)
     }
 
-    /// Whether one more drain fits: as many as members may be.
-    pub fn room_for_drain(&self) -> Result<(), RollError> {
-        let fits = self.drains.len() < self.members_max;
+    /// Whether so many more drains fit: as many as members may be.
+    pub fn room_for_drains(&self, more: usize) -> Result<(), RollError> {
+        let fits = self.drains.len().saturating_add(more) <= self.members_max;
         fits.then_some(()).ok_or(RollError::Full { members_max: self.members_max })
     }
 

@@ -3,6 +3,7 @@
 mod held_up;
 mod ordinary;
 mod trouble;
+mod untold;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -27,6 +27,18 @@ pub(super) struct Unsaved {
     changes: HashMap<Subject, Held>,
     store_at_ms: u64,
     retry_at_ms: u64,
+    /// Whether the last attempt failed.
+    is_failing: bool,
+}
+
+/// Whether changes are on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    Yes,
+    /// The store was not asked to.
+    No,
+    /// It failed, and nobody knows.
+    Perhaps,
 }
 
 struct Held {
@@ -87,9 +99,14 @@ impl Unsaved {
         }
     }
 
-    /// What becomes of a message with these changes if they cannot be committed.
-    pub fn fate(&self, changes: &[Change]) -> Fate {
-        if !changes.iter().any(|change| self.needs_commit(change)) {
+    /// Whether the store has yet to learn of any of these: that nothing is to be changed at them is not yet so after a crash.
+    pub fn has_any_of(&self, subjects: &[Subject]) -> bool {
+        !self.is_empty() && subjects.iter().any(|subject| self.changes.contains_key(subject))
+    }
+
+    /// What becomes of a message with these changes, which changes nothing at these subjects, if they cannot be committed.
+    pub fn fate(&self, changes: &[Change], unchanged: &[Subject]) -> Fate {
+        if !self.has_any_of(unchanged) && !changes.iter().any(|change| self.needs_commit(change)) {
             Fate::Stands
         } else if changes.iter().all(Change::is_renewal) {
             Fate::Kept
@@ -113,8 +130,15 @@ impl Unsaved {
         self.retry_at_ms = 0;
     }
 
+    /// Whether the store is to take them alone before anything else. While it fails, no group goes with them: of each that did,
+    /// nobody would know whether it is on the disk, and all that it tried would be here until the disk is back.
+    pub fn goes_first(&self) -> bool {
+        self.is_failing && !self.is_empty()
+    }
+
     /// The store has all of them.
     pub fn stored(&mut self) {
+        self.is_failing = false;
         self.changes.clear();
     }
 
@@ -123,6 +147,7 @@ impl Unsaved {
         let until_next_ms = took_ms.saturating_mul(1 + REST).max(STORE_DELAY_MS);
         self.retry_at_ms = now_ms.saturating_add(until_next_ms);
         self.store_at_ms = self.retry_at_ms;
+        self.is_failing = true;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Drafts, LABELS_MAX, may_create};
 use crate::membership::{MemberName, PoolHandle};
 use crate::update::draft::Srv;
-use crate::update::names::{Target, member_of, potential, target_of};
+use crate::update::names::{Target, member_of, potential, target_of, would_drain};
 use crate::update::{Refusal, svcb};
 use crate::wire::{Rtype, WireError, address_in, lower, name_text};
 use crate::zone::{is_of_signed_zone, labels_of, parent, pool_needs};
@@ -87,6 +87,11 @@ impl<'a> Drafts<'a> {
     ) -> Result<(), Refusal> {
         if pool.is_none() {
             self.judge_would_be_member(name, rtype)?;
+            // An ordinary record would drain nobody, and its sender would believe that it did.
+            let apex = self.publisher.zone().apex();
+            if let Some((member, pool)) = would_drain(name, apex).filter(|_| rtype == Rtype::TXT) {
+                return Err(Refusal::NobodyToDrain { pool: pool.into(), name: member.into() });
+            }
         }
         if let Some(pool) = pool
             && pool_needs(name.strip_suffix(pool.as_ref()).unwrap_or_default(), rtype)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Drafts, DrainPlan, Plan};
+use crate::change::Subject;
 use crate::membership::{Cause, DrainChange, MemberName, PoolHandle};
 use crate::security::{Asked, Grant, Place};
 use crate::update::Refusal;
@@ -32,6 +33,7 @@ impl<'a> Drafts<'a> {
 
     /// Judges what operators say. Who is drained must be known: present, gone with its name still kept, or drained already.
     pub(super) fn finish_drains(&mut self, plan: &mut Plan) -> Result<(), Refusal> {
+        let mut more = 0;
         for ((pool, name), word) in std::mem::take(&mut self.drains) {
             let grant = self.operator(&pool, &name)?;
             let before = self.roll.drain(&pool, &name).cloned();
@@ -44,11 +46,12 @@ impl<'a> Drafts<'a> {
                 return Err(Refusal::NobodyToDrain { pool: pool.as_ref().into(), name });
             }
             if word.is_some() && before.is_none() {
-                self.roll.room_for_drain().map_err(|full| Refusal::Limit(full.to_string()))?;
+                more += 1;
+                self.roll.room_for_drains(more).map_err(|full| Refusal::Limit(full.to_string()))?;
             }
             let after = word.map(|word| word.drain(self.owner(grant), self.terms.now_ms));
             if before == after {
-                plan.unchanged.push(said_at);
+                plan.unchanged.push((Subject::Drain(pool, name), said_at));
                 continue;
             }
             let cause = if after.is_some() { Cause::Draining } else { Cause::Undrained };

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Drafts, NamePlan, Plan, Terms};
+use super::{Drafts, Gone, NamePlan, Plan, Terms};
+use crate::change::Subject;
 use crate::membership::{KEY_LEASE_MS_MAX, LEASE_FOREVER_MS, LeaseRules, MemberName, PoolHandle};
 use crate::security::{Asked, Grant, GrantedLease, Place};
 use crate::update::draft::{Draft, Ignored, Registration, Verdict, ips};
@@ -61,7 +62,10 @@ impl<'a> Drafts<'a> {
             let (change, left) = draft.finish(&self.granted(grant));
             match change {
                 Some((change, standing)) => plan.names.push(NamePlan { change, standing }),
-                None => plan.unchanged.push(name.into()),
+                None => {
+                    let name: Arc<[u8]> = name.into();
+                    plan.unchanged.push((Subject::Name(Arc::clone(&name)), name));
+                }
             }
             plan.left = plan.left.min(left);
         }
@@ -90,18 +94,24 @@ impl<'a> Drafts<'a> {
         let (verdicts, names, drains, ignored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let key_lease_s = self.terms.wish.and_then(|wish| wish.key_lease_s);
         let key_lease_s = key_lease_s.map(|seconds| seconds.min(KEY_LEASE_MS_MAX / 1000));
-        let unchanged = Vec::new();
-        let mut plan = Plan { verdicts, names, drains, unchanged, left: Left::Nothing, key_lease_s, ignored };
+        let (unchanged, gone) = (Vec::new(), Vec::new());
+        let mut plan =
+            Plan { verdicts, names, drains, unchanged, gone, left: Left::Nothing, key_lease_s, ignored };
         self.check_services()?;
         self.finish_names(&mut plan)?;
         self.finish_drains(&mut plan)?;
         for (pool, drafts) in std::mem::take(&mut self.drafts) {
             let text = self.pool_text(&pool);
-            for (name, draft) in drafts {
+            for (name, mut draft) in drafts {
+                draft.forget_what_fell();
                 let before = draft.before.as_ref().map(|(before, ends_ms)| before.ends_ms(*ends_ms));
                 let own_name = own_name(&pool, &name);
+                let subject = Subject::Member(PoolHandle::clone(&pool), name.clone());
+                let gone =
+                    if draft.before.is_none() { Some(self.gone(&pool, &text, &name, &draft)?) } else { None };
                 let verdict = self.judge(&pool, &text, name, draft, &mut plan.ignored)?;
-                plan.unchanged.extend(verdict.is_none().then_some(own_name));
+                plan.unchanged.extend(verdict.is_none().then_some((subject, own_name)));
+                plan.gone.extend(gone.filter(|_| verdict.is_none()));
                 let ends_ms = match &verdict {
                     None => before,
                     Some(verdict) => verdict.keep.as_ref().map(|(member, ends_ms)| member.ends_ms(*ends_ms)),
@@ -114,15 +124,21 @@ impl<'a> Drafts<'a> {
         Ok(plan)
     }
 
+    /// Who is meant by a message about a member that is not there, should it come to nothing.
+    fn gone(&self, pool: &PoolHandle, text: &str, name: &MemberName, draft: &Draft) -> Result<Gone, Refusal> {
+        let grant = self.grant_for(text, name, draft)?;
+        let owner = (!grant.admin).then(|| self.owner(grant));
+        Ok(Gone { pool: Arc::clone(pool), name: name.clone(), owner })
+    }
+
     pub(super) fn judge(
         &self,
         pool: &PoolHandle,
         text: &str,
         name: MemberName,
-        mut draft: Draft,
+        draft: Draft,
         ignored: &mut Vec<Ignored>,
     ) -> Result<Option<Verdict>, Refusal> {
-        draft.forget_what_fell();
         let grant = self.grant_for(text, &name, &draft)?;
         let Terms { now_ms, run, .. } = self.terms;
         let owner = self.owner(grant);

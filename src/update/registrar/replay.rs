@@ -10,7 +10,7 @@ use crate::update::Refusal;
 use crate::update::draft::Verdict;
 use crate::update::left::Left;
 use crate::update::names::own_name;
-use crate::update::plan::{NamePlan, Plan};
+use crate::update::plan::{Gone, NamePlan, Plan};
 use crate::update::reply::ReplyPlan;
 use crate::wire::Name;
 use crate::wire::tsig::TsigFailure;
@@ -106,6 +106,18 @@ impl Registrar {
         own.into_iter().chain(by_name).collect()
     }
 
+    /// Whether a message about a member that is gone was accepted before, or is older than one that was.
+    pub(super) fn is_replay(&self, gone: &Gone, sent: &Sent, signed: Option<Signed>, clock: Clock) -> bool {
+        let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) else { return false };
+        let Gone { pool, name, owner } = gone;
+        let of_member = (
+            Subject::Member(Arc::clone(pool), name.clone()),
+            self.roll.floor(pool, name, clock.now_ms).filter(|_| owner.is_some()),
+        );
+        let floors = [of_member, self.floor_of_name(key.name(), &own_name(pool, name), clock.now_ms)];
+        matches!(self.age(signed, &floors, clock.wall_s), Age::Again | Age::Older)
+    }
+
     fn floor_of_name(&self, key: &Name, name: &Arc<[u8]>, now_ms: u64) -> Floor {
         (Subject::Floor(key.clone(), Arc::clone(name)), self.floors.get(key, name, now_ms))
     }
@@ -148,14 +160,14 @@ impl Registrar {
     /// must not come after it.
     pub(super) fn raise_unchanged(
         &mut self,
-        names: &[Arc<[u8]>],
+        unchanged: &[(Subject, Arc<[u8]>)],
         sent: &Sent,
         signed: Option<Signed>,
         clock: Clock,
     ) {
         let now_ms = clock.now_ms;
         let (Sender::Key(key), Some(signed)) = (&sent.sender, signed) else { return };
-        for name in names {
+        for (_, name) in unchanged {
             let floors = [self.floor_of_name(key.name(), name, now_ms)];
             if matches!(self.age(signed, &floors, clock.wall_s), Age::New | Age::SameSecond) {
                 self.note_same_second(signed, &floors, now_ms);

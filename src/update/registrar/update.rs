@@ -1,14 +1,15 @@
 //! An UPDATE, in the order of RFC 2136 section 3.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Clock, Handled, Registrar, Request};
-use crate::change::Change;
+use crate::change::{Change, Subject};
 use crate::membership::{Leaving, Registered, Signed, lease_end_ms};
 use crate::security::{Sender, Sent};
 use crate::update::draft::Verdict;
 use crate::update::message::Outline;
-use crate::update::plan::{Drafts, Plan, Terms};
+use crate::update::plan::{Drafts, Gone, Plan, Terms};
 use crate::update::reply::ReplyPlan;
 use crate::update::{Ignored, Refusal, prerequisites};
 use crate::wire::Class;
@@ -80,8 +81,10 @@ impl Registrar {
             plan.grant(asked, &change);
         }
         let now_ms = request.received_ms;
+        self.forget_lost(&change.gone, sent, signed, clock);
         self.raise_unchanged(&change.unchanged, sent, signed, clock);
         let raised = self.raised(&change, sent, signed, now_ms);
+        handled.unchanged = self.settled(std::mem::take(&mut change.unchanged), now_ms, &mut handled.changes);
         handled.changes.extend(self.carry_out(at, change, signed, now_ms, &mut handled.ignored)?);
         handled.changes.extend(raised);
         if let Sender::Key(key) = &sent.sender {
@@ -93,6 +96,36 @@ impl Registrar {
         }
         handled.changes.iter().for_each(|change| self.pending.insert(change));
         Ok(())
+    }
+
+    /// Who is taken away after it was lost has left: a pool that answers with who was good last has it no more, from the next
+    /// [`Registrar::publish`] on. A replay takes nobody away.
+    fn forget_lost(&mut self, gone: &[Gone], sent: &Sent, signed: Option<Signed>, clock: Clock) {
+        for gone in gone {
+            let is_replay = self.is_replay(gone, sent, signed, clock);
+            let publisher = self.zone_of(&gone.pool).and_then(|at| self.zones.get_mut(at));
+            let Some((publisher, _)) = publisher.filter(|_| !is_replay) else { continue };
+            if publisher.forget_lost(&gone.pool, &gone.name, gone.owner.as_deref()) {
+                self.undone.insert(Arc::clone(&gone.pool));
+            }
+        }
+    }
+
+    /// Subjects at which a message changes nothing. A member whose end nobody has dealt with ends here: the message's NOERROR says
+    /// that it is gone, so the store is to learn it before that.
+    fn settled(
+        &mut self,
+        unchanged: Vec<(Subject, Arc<[u8]>)>,
+        now_ms: u64,
+        changes: &mut Vec<Change>,
+    ) -> Vec<Subject> {
+        let subjects: Vec<_> = unchanged.into_iter().map(|(subject, _)| subject).collect();
+        for subject in &subjects {
+            if let Subject::Member(pool, name) = subject {
+                changes.extend(self.roll.settle(pool, name, now_ms).map(Change::Member));
+            }
+        }
+        subjects
     }
 
     /// Whether the server has room for everybody who joins, for their pools, and for ordinary records.

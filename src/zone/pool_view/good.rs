@@ -51,6 +51,14 @@ impl Remembered {
         }
     }
 
+    /// Forgets a member of this owner; of anybody, if none is given. Whether it was remembered.
+    pub fn forget(&mut self, name: &[u8], owner: Option<&str>) -> bool {
+        let held = self.lost.get(name);
+        let is_theirs =
+            held.is_some_and(|(entry, _)| owner.is_none_or(|owner| *entry.member.owner == *owner));
+        is_theirs && self.lost.remove(name).is_some()
+    }
+
     /// Those that were good last, in name order, and until when they are answered, monotonic milliseconds.
     pub fn last_good(&self, now_ms: u64) -> Option<(Vec<(&MemberName, &Entry)>, u64)> {
         let last_ms = self.lost.values().map(|(_, ended_ms)| *ended_ms).max()?.max(self.heard_ms);
