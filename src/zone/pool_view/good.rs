@@ -6,7 +6,7 @@
 //!
 //! Until they are swept, those whose leases have just ended are in the pool's own view, which then answers for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{LAST_GOOD_MS, OnAllDown};
 use super::{MemberView, PoolView};
@@ -20,6 +20,8 @@ const REMEMBERED_MAX: usize = 4096;
 pub(in crate::zone) struct Remembered {
     /// What they had registered, and when that ended, monotonic milliseconds.
     lost: BTreeMap<MemberName, (Entry, u64)>,
+    /// The same in the order in which they ended: a mass of expiries costs no more each than one.
+    ends: BTreeSet<(u64, MemberName)>,
     /// When somebody good was last heard, monotonic milliseconds.
     heard_ms: u64,
 }
@@ -30,18 +32,19 @@ impl Remembered {
         let is_good = |member: &Member| !is_drained && is_good(member);
         match (change.cause, change.departed()) {
             (Cause::Expired, Some(entry)) if is_good(&entry.member) => {
-                self.lost.retain(|_, (_, ended_ms)| *ended_ms + LAST_GOOD_MS > now_ms);
-                if self.lost.len() >= REMEMBERED_MAX {
-                    let first = self.lost.iter().min_by_key(|(_, (_, ended_ms))| *ended_ms);
-                    if let Some(first) = first.map(|(name, _)| name.clone()) {
-                        self.lost.remove(&first);
-                    }
+                self.remove(&change.name);
+                while let Some((ended_ms, first)) = self.ends.first()
+                    && (self.lost.len() >= REMEMBERED_MAX || *ended_ms + LAST_GOOD_MS <= now_ms)
+                {
+                    let first = first.clone();
+                    self.remove(&first);
                 }
+                self.ends.insert((now_ms, change.name.clone()));
                 self.lost.insert(change.name.clone(), (entry.clone(), now_ms));
             }
             (Cause::Released | Cause::Lapsed, _) => {}
             _ => {
-                self.lost.remove(&change.name);
+                self.remove(&change.name);
                 if !change.is_fact()
                     && change.before.iter().chain(&change.after).any(|member| is_good(member))
                 {
@@ -56,12 +59,17 @@ impl Remembered {
         let held = self.lost.get(name);
         let is_theirs =
             held.is_some_and(|(entry, _)| owner.is_none_or(|owner| *entry.member.owner == *owner));
-        is_theirs && self.lost.remove(name).is_some()
+        is_theirs && self.remove(name)
+    }
+
+    fn remove(&mut self, name: &[u8]) -> bool {
+        let removed = self.lost.remove_entry(name);
+        removed.is_some_and(|(name, (_, ended_ms))| self.ends.remove(&(ended_ms, name)))
     }
 
     /// Those that were good last, in name order, and until when they are answered, monotonic milliseconds.
     pub fn last_good(&self, now_ms: u64) -> Option<(Vec<(&MemberName, &Entry)>, u64)> {
-        let last_ms = self.lost.values().map(|(_, ended_ms)| *ended_ms).max()?.max(self.heard_ms);
+        let last_ms = self.ends.last().map(|(ended_ms, _)| *ended_ms)?.max(self.heard_ms);
         let until_ms = last_ms + LAST_GOOD_MS;
         let is_last = |entry: &Entry, ended_ms: u64| ended_ms + u64::from(entry.member.lease_ms) >= last_ms;
         let good = self.lost.iter().filter(|(_, (entry, ended_ms))| is_last(entry, *ended_ms));
@@ -78,5 +86,71 @@ impl PoolView {
     pub fn has_just_lost(&self, leases: &LeaseTable, now_ms: u64) -> bool {
         let is_there = |member: &MemberView| member.is_fit() && member.hold.ends_ms(leases) > now_ms;
         self.settings.on_all_down == OnAllDown::LastGood && !self.members.iter().any(is_there)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::membership::{Attributes, Crowd, LEASE_FOREVER_MS, NO_DRAIN, Registered, Roll, Said};
+
+    fn member() -> Member {
+        Member {
+            owner: "o".into(),
+            lease_ms: 30_000,
+            key_lease_ms: 0,
+            own_ttl_s: 5,
+            heard_run: 1,
+            addresses: vec![crate::membership::Address {
+                ip: std::net::Ipv4Addr::LOCALHOST.into(),
+                lapses_ms: crate::membership::FOLLOWS_LEASE,
+            }],
+            services: Vec::new(),
+            bindings: Vec::new(),
+            attributes: Attributes::default(),
+            drain_ends_ms: NO_DRAIN,
+        }
+    }
+
+    /// Members m0 to m(n-1) that expire at 30 s, as changes.
+    fn expired(count: usize) -> Vec<Change> {
+        let mut roll = Roll::new(LEASE_FOREVER_MS as usize, 0);
+        let pool = Arc::from(*b"web");
+        for m in 0..count {
+            let registered = Registered {
+                member: member(),
+                ends_ms: 30_000,
+                name_ends_ms: 0,
+                signed: None,
+                said: Said::Nothing,
+                renews: true,
+                crowd: Crowd::default(),
+                restored: false,
+            };
+            roll.put(&pool, format!("m{m}").as_bytes(), registered, 0).unwrap();
+        }
+        roll.expire(30_000, usize::MAX).0
+    }
+
+    #[test]
+    fn a_mass_is_remembered_within_its_limit_and_its_time() {
+        let changes = expired(REMEMBERED_MAX + 10);
+        let mut remembered = Remembered::default();
+        for (change, now_ms) in changes.iter().zip(30_000..) {
+            remembered.note(change, false, now_ms);
+        }
+        assert_eq!((remembered.lost.len(), remembered.ends.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+        assert!(!remembered.forget(&changes[0].name, None), "lost first, forgotten first");
+        assert!(
+            !remembered.forget(&changes[20].name, Some("x")) && remembered.forget(&changes[20].name, None)
+        );
+        let late_ms = 30_000 + LAST_GOOD_MS + 2_000_000;
+        assert!(remembered.last_good(late_ms).is_none());
+        remembered.note(&changes[0], false, late_ms);
+        assert_eq!((remembered.lost.len(), remembered.ends.len()), (1, 1), "what is over makes room");
+        remembered.note(&changes[0], false, late_ms + 1);
+        assert_eq!((remembered.lost.len(), remembered.ends.len()), (1, 1), "once");
     }
 }
