@@ -220,7 +220,8 @@ impl Model {
         self.standing(m).cloned().map(|member| member.without_lapsed(now_ms))
     }
 
-    /// Puts a member in the place of what it was. Whoever is not there any more, and comes back, has been counted.
+    /// Puts a member, or nobody, in the place of what it was. Whoever was over is counted, also by a message that has nothing else
+    /// to do: its NOERROR says that nobody is there.
     fn put(&mut self, m: u8, member: Option<Member>) {
         if let Some(before) = self.members.get(&m).filter(|before| self.ends_ms(before) <= self.now_ms) {
             self.count(self.why_over(before));
@@ -258,7 +259,10 @@ impl Model {
         let leaves = is_nobody || lease_ms == 0 || member.drain_ends_ms() <= now_ms;
         match (&before, leaves) {
             (None, true) if lease_ms > 0 && is_nobody => Err(Refused),
-            (None, true) => Ok(None),
+            (None, true) => {
+                self.put(beat.m, None);
+                Ok(None)
+            }
             (None, false) if member.drain.is_some() => Err(Refused),
             (Some(_), true) => {
                 self.put(beat.m, None);
@@ -294,7 +298,10 @@ impl Model {
 
     /// A deletion, which renews nothing. Without an address nobody is left.
     pub fn delete(&mut self, m: u8, delete: impl FnOnce(&mut Member)) -> Option<Cause> {
-        let before = self.draft(m)?;
+        let Some(before) = self.draft(m) else {
+            self.put(m, None);
+            return None;
+        };
         let mut member = before.clone();
         delete(&mut member);
         // Of a member that is held, what the hold leaves becomes its lease.
