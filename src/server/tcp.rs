@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -80,12 +81,15 @@ pub async fn accept(
             // The client has gone while it waited to be accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                increment(&shared.counters.accepts_failed);
-                if failures.admits(clock::now_ms()) {
-                    warn!(%error, "cannot accept; `[tcp] connections` may need more open files than the process may have");
-                }
-                if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
-                    limits.places.make_room();
+                let no_descriptor = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+                if !no_descriptor || somebody_waits(&listener) {
+                    increment(&shared.counters.accepts_failed);
+                    if failures.admits(clock::now_ms()) {
+                        warn!(%error, "cannot accept; `[tcp] connections` may need more open files than the process may have");
+                    }
+                    if no_descriptor {
+                        limits.places.free_descriptor();
+                    }
                 }
                 sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -107,6 +111,14 @@ pub async fn accept(
             Err(full) => refused(&shared, &mut refusals, source, full),
         }
     }
+}
+
+/// Whether a client is there to be accepted: accept(2) takes a descriptor before it looks, and fails without one although
+/// nobody has come.
+fn somebody_waits(listener: &TcpListener) -> bool {
+    let mut polled = [PollFd::new(listener, PollFlags::IN)];
+    // What cannot be asked is taken to be so: then a connection that rests is closed in vain.
+    poll(&mut polled, Some(&Timespec::default())).is_err() || !polled[0].revents().is_empty()
 }
 
 fn refused(shared: &Shared, refusals: &mut SourceLimiter, source: SocketAddr, full: Full) {

@@ -222,15 +222,16 @@ fn a_server_without_a_file_descriptor_to_spare_closes_what_rests() {
         return;
     }
     let mut held = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         let mut stream = connect(&server);
         ask_soa(&mut stream);
         held.push(stream);
     }
     let counters = server.counters();
-    assert_eq!(counters["connections"]["accepted"], 4);
-    assert!(counters["connections"]["made_room"].as_u64() >= Some(2), "{counters}");
-    assert!(counters["connections"]["accepts_failed"].as_u64() >= Some(2), "{counters}");
+    assert_eq!(counters["connections"]["accepted"], 6);
+    // Or one more or less: the server may have had a file open for a moment while its descriptors were counted.
+    assert!(matches!(counters["connections"]["made_room"].as_u64(), Some(3..=5)), "{counters}");
+    assert!(counters["connections"]["accepts_failed"].as_u64() >= Some(3), "{counters}");
     server.log.wait(&["cannot accept", "open files"]);
     // Until here, so that each of them took a descriptor.
     drop(held);

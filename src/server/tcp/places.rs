@@ -100,6 +100,13 @@ impl Places {
         }
     }
 
+    /// As [`Places::make_room`], unless one is about to end already: with it goes its descriptor, and one is enough.
+    pub fn free_descriptor(&self) -> bool {
+        let ends = |place: &Arc<Place>| place.since_ms.load(Ordering::Relaxed) == GIVEN_UP;
+        let about_to = self.table().places.values().any(ends);
+        about_to || self.make_room()
+    }
+
     /// How long a connection may rest now.
     pub fn idle(&self) -> Idle {
         let all = self.all.max(1);
@@ -276,6 +283,19 @@ mod tests {
         assert_eq!(now(places.take(newcomer)).unwrap().err(), Some(Full::All));
         came.rest();
         assert!(places.make_room() && !places.make_room());
+    }
+
+    #[test]
+    fn one_descriptor_is_freed_at_a_time() {
+        let places = places(3, 3);
+        let held: Vec<_> = (0..2).map(|_| now(places.take(ip("192.0.2.1"))).unwrap().unwrap()).collect();
+        assert!(places.free_descriptor() && places.free_descriptor());
+        let (ending, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| !held.wake());
+        assert_eq!((ending.len(), others.len()), (1, 1));
+        drop(ending);
+        assert!(!places.free_descriptor(), "the other is busy");
+        others[0].rest();
+        assert!(places.free_descriptor() && !others[0].wake());
     }
 
     #[test]
