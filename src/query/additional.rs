@@ -79,7 +79,7 @@ impl Writer<'_, '_> {
             return true;
         }
         self.scratch.targets.push(seen);
-        let place = find(zone, name, Rtype::A, self.now_ms);
+        let place = find(zone, name, Rtype::A, self.now_ms, self.guard);
         let may_be_glue = rtype == Rtype::NS;
         // A target's own bindings (RFC 9460 section 4.1), unless it is the name whose bindings these are.
         let is_answered = self.scratch.seen.contains(&seen);
@@ -129,7 +129,7 @@ impl Writer<'_, '_> {
 
     /// What a cut hides, also behind a wildcard.
     fn put_glue(&mut self, zone: &Zone, name: &NameKey, rtype: Rtype) -> Found {
-        match find_hidden(zone, name) {
+        match find_hidden(zone, name, self.guard) {
             Place::Name(node) | Place::Wildcard(node) => self.put_of_node(&node, rtype),
             _ => Found::NoData,
         }

@@ -74,7 +74,7 @@ impl Writer<'_, '_> {
             Ok(_) => self.zones.find(&name),
             Err(_) => None,
         };
-        let located = zone.and_then(|zone| zone.locate(&name));
+        let located = zone.and_then(|zone| zone.locate(&name, self.guard));
         self.scratch.target = Some(name);
         match located {
             Some((node, 0)) => match &node.role {

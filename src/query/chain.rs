@@ -84,17 +84,17 @@ impl Writer<'_, '_> {
     }
 
     fn answer_name(&mut self, zone: &Zone, name: &NameKey, qtype: Rtype) -> Found {
-        let found = match find(zone, name, qtype, self.now_ms) {
-            Place::Name(node) if self.has_had(&node, name, qtype) => Found::Records,
-            Place::Name(node) => self.answer_node(zone, &node, name, qtype),
-            Place::InView(node) => match self.answer_below(&node, name, qtype) {
-                Found::NoName => self.put_beside_instances(zone, &node, name, qtype),
+        let found = match find(zone, name, qtype, self.now_ms, self.guard) {
+            Place::Name(node) if self.has_had(node, name, qtype) => Found::Records,
+            Place::Name(node) => self.answer_node(zone, node, name, qtype),
+            Place::InView(node) => match self.answer_below(node, name, qtype) {
+                Found::NoName => self.put_beside_instances(zone, node, name, qtype),
                 found => found,
             },
             // A wildcard answers with the name that was asked for, as all records here do.
-            Place::Wildcard(node) => self.put_ordinary(&node, qtype).unwrap_or(Found::NoData),
-            Place::Cut(node, skip) => self.put_referral(&node, name, skip),
-            Place::Redirection(node, skip) => self.put_redirection(&node, name, skip, qtype),
+            Place::Wildcard(node) => self.put_ordinary(node, qtype).unwrap_or(Found::NoData),
+            Place::Cut(node, skip) => self.put_referral(node, name, skip),
+            Place::Redirection(node, skip) => self.put_redirection(node, name, skip, qtype),
             Place::Nowhere => Found::NoName,
         };
         if matches!(found, Found::NoData | Found::NoName) {
@@ -110,8 +110,8 @@ impl Writer<'_, '_> {
             Role::Listing(listing) => !listing.has_above(name),
             role => matches!(role, Role::BelowListing(_)),
         };
-        match find_wildcard(zone, name).filter(|_| is_listing) {
-            Some(wildcard) => self.put_ordinary(&wildcard, qtype).unwrap_or(Found::NoData),
+        match find_wildcard(zone, name, self.guard).filter(|_| is_listing) {
+            Some(wildcard) => self.put_ordinary(wildcard, qtype).unwrap_or(Found::NoData),
             None => Found::NoName,
         }
     }

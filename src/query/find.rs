@@ -4,42 +4,46 @@
 //! the others whatever is nearer to the apex comes first: what lies below a cut or a DNAME is not there, whether the index
 //! has it or not.
 
-use std::sync::Arc;
-
-use arc_swap::Guard;
+use sdd::Guard;
 
 use crate::wire::{NameKey, Rtype};
 use crate::zone::{Node, Role, Zone};
 
 /// What answers for a name. Numbers are how many of its labels are left of the name whose node it is.
-pub(super) enum Place {
+pub(super) enum Place<'g> {
     /// The index has the name.
-    Name(Guard<Arc<Node>>),
+    Name(&'g Node),
     /// The name is below a pool or a listing, which knows whether it is there.
-    InView(Guard<Arc<Node>>),
+    InView(&'g Node),
     /// The name is not there, and this wildcard stands for it.
-    Wildcard(Guard<Arc<Node>>),
+    Wildcard(&'g Node),
     /// The name is at or below a zone cut.
-    Cut(Guard<Arc<Node>>, usize),
+    Cut(&'g Node, usize),
     /// The name is below the owner of a DNAME.
-    Redirection(Guard<Arc<Node>>, usize),
+    Redirection(&'g Node, usize),
     /// There is no such name.
     Nowhere,
 }
 
 /// Finds what answers a question about `name`, which lies in `zone`.
-pub(super) fn find(zone: &Zone, name: &NameKey, qtype: Rtype, now_ms: u64) -> Place {
+pub(super) fn find<'g>(
+    zone: &Zone,
+    name: &NameKey,
+    qtype: Rtype,
+    now_ms: u64,
+    guard: &'g Guard,
+) -> Place<'g> {
     if zone.has_redirections()
-        && let Some(elsewhere) = find_redirection(zone, name, qtype, now_ms)
+        && let Some(elsewhere) = find_redirection(zone, name, qtype, now_ms, guard)
     {
         return elsewhere;
     }
-    find_hidden(zone, name)
+    find_hidden(zone, name, guard)
 }
 
 /// What answered about `name` if nothing led elsewhere from above it: below a cut, glue.
-pub(super) fn find_hidden(zone: &Zone, name: &NameKey) -> Place {
-    match zone.locate(name) {
+pub(super) fn find_hidden<'g>(zone: &Zone, name: &NameKey, guard: &'g Guard) -> Place<'g> {
+    match zone.locate(name, guard) {
         None => Place::Nowhere,
         Some((node, 0)) => Place::Name(node),
         Some((node, skip)) => match node.role {
@@ -47,31 +51,38 @@ pub(super) fn find_hidden(zone: &Zone, name: &NameKey) -> Place {
                 Place::InView(node)
             }
             // The node is the closest encloser's, and the wildcard below it the only one that can stand for the name.
-            Role::Plain if zone.has_wildcards() => wildcard(zone, name, skip),
+            Role::Plain if zone.has_wildcards() => wildcard(zone, name, skip, guard),
             Role::Plain => Place::Nowhere,
         },
     }
 }
 
-fn wildcard(zone: &Zone, name: &NameKey, skip: usize) -> Place {
-    let found = name.suffix(skip).and_then(|(encloser, hash)| zone.index.find_wildcard(encloser, hash));
+fn wildcard<'g>(zone: &Zone, name: &NameKey, skip: usize, guard: &'g Guard) -> Place<'g> {
+    let found =
+        name.suffix(skip).and_then(|(encloser, hash)| zone.index.find_wildcard(encloser, hash, guard));
     found.map_or(Place::Nowhere, Place::Wildcard)
 }
 
 /// The wildcard that stands for a name that the index lacks, if its zone has one.
-pub(super) fn find_wildcard(zone: &Zone, name: &NameKey) -> Option<Guard<Arc<Node>>> {
-    let (_, skip) = zone.locate(name).filter(|_| zone.has_wildcards())?;
+pub(super) fn find_wildcard<'g>(zone: &Zone, name: &NameKey, guard: &'g Guard) -> Option<&'g Node> {
+    let (_, skip) = zone.locate(name, guard).filter(|_| zone.has_wildcards())?;
     let (encloser, hash) = name.suffix(skip).filter(|_| skip > 0)?;
-    zone.index.find_wildcard(encloser, hash)
+    zone.index.find_wildcard(encloser, hash, guard)
 }
 
 /// The first cut or DNAME on the way from the apex to the name. The name that a DNAME is at is not redirected, and whether a
 /// cut is signed is the parent's to say (RFC 4035 section 3.1.4.1).
-fn find_redirection(zone: &Zone, name: &NameKey, qtype: Rtype, now_ms: u64) -> Option<Place> {
+fn find_redirection<'g>(
+    zone: &Zone,
+    name: &NameKey,
+    qtype: Rtype,
+    now_ms: u64,
+    guard: &'g Guard,
+) -> Option<Place<'g>> {
     let below_apex = name.labels().checked_sub(zone.apex_labels())?;
     for skip in (0..=below_apex).rev() {
         let (suffix, hash) = name.suffix(skip)?;
-        let node = zone.index.find(suffix, hash)?;
+        let node = zone.index.find(suffix, hash, guard)?;
         // Nothing at or below a pool leads elsewhere.
         if matches!(node.role, Role::Pool(_) | Role::BelowPool(_)) {
             return None;

@@ -37,6 +37,8 @@ mod writer;
 
 use std::net::IpAddr;
 
+use sdd::Guard;
+
 use crate::security::Cookies;
 use crate::wire::{
     COOKIE_LEN, Class, CookieOption, ExtendedError, FLAG_AA, OptRecord, Question, Rcode, Reading, Reply,
@@ -276,8 +278,9 @@ fn answer_question(
     if let Some(opt) = &opt {
         reply.set_limit(size.checked_sub(opt.len())?);
     }
+    let guard = Guard::new();
     let mut error = None;
-    let mut writer = Writer::new(context, scratch, reply);
+    let mut writer = Writer::new(context, &guard, scratch, reply);
     if question.qtype == Rtype::TXT {
         writer.asked_for = question.edns.as_ref().and_then(|edns| edns.client_subnet(message));
     }

@@ -40,12 +40,12 @@ impl Writer<'_, '_> {
             Role::Plain => Found::NoName,
             Role::Pool(view) => self.answer_in_pool(view, name, qtype),
             Role::Listing(listing) => self.put_below_listing(listing, name, qtype),
-            Role::BelowPool(cell) => match &cell.load().role {
-                Role::Pool(view) => self.answer_in_pool(view, name, qtype),
+            Role::BelowPool(cell) => match cell.load(self.guard).map(|node| &node.role) {
+                Some(Role::Pool(view)) => self.answer_in_pool(view, name, qtype),
                 _ => Found::NoName,
             },
-            Role::BelowListing(cell) => match &cell.load().role {
-                Role::Listing(listing) => self.put_below_listing(listing, name, qtype),
+            Role::BelowListing(cell) => match cell.load(self.guard).map(|node| &node.role) {
+                Some(Role::Listing(listing)) => self.put_below_listing(listing, name, qtype),
                 _ => Found::NoName,
             },
         }

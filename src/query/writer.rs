@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use sdd::Guard;
+
 use super::last_resort::AllDown;
 use super::scratch::Scratch;
 use super::{Context, Transport};
@@ -48,6 +50,8 @@ pub(super) enum Section {
 
 pub(super) struct Writer<'a, 'b> {
     pub zones: &'a ZoneSet,
+    /// Keeps what the zones hold now from being freed.
+    pub guard: &'a Guard,
     pub transport: Transport,
     pub client: Option<IpAddr>,
     /// For whom it asks, if it says so.
@@ -76,8 +80,9 @@ pub(super) struct Writer<'a, 'b> {
 
 impl<'a, 'b> Writer<'a, 'b> {
     /// A writer behind the question that `reply` holds already.
-    pub fn new(context: &Context<'a>, scratch: &'a mut Scratch, reply: Reply<'b>) -> Self {
+    pub fn new(context: &Context<'a>, guard: &'a Guard, scratch: &'a mut Scratch, reply: Reply<'b>) -> Self {
         Writer {
+            guard,
             zones: context.zones,
             transport: context.transport,
             client: context.client,
@@ -148,7 +153,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     /// The zone that answers a question of this type.
     pub fn zone_of(&self, name: &NameKey, qtype: Rtype) -> Option<&'a Zone> {
         let zone = match qtype {
-            Rtype::DS => self.zones.find_parent_side(name, self.now_ms),
+            Rtype::DS => self.zones.find_parent_side(name, self.now_ms, self.guard),
             _ => self.zones.find(name),
         };
         zone.map(AsRef::as_ref)

@@ -21,6 +21,8 @@ use super::{
     Cell, Dynamic, Index, NameChange, NameRecords, Node, PERMANENT_MS, Publisher, Role, RotorIds, Rrset,
     Shape, Soa, Zone, ZoneSettings, later, parent, pool_needs,
 };
+use sdd::Shared;
+
 use crate::membership::{Cause, PoolHandle, Roll};
 use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
 
@@ -173,7 +175,7 @@ fn empty_names(names: &BTreeMap<Arc<[u8]>, Vec<&StaticRecord>>, apex: &[u8]) -> 
             above = parent(above);
         }
     }
-    let nothing = Arc::new(Node::empty());
+    let nothing = Shared::new(Node::empty());
     empty.into_iter().map(|name| (name, Arc::new(Cell::sharing(&nothing)))).collect()
 }
 

@@ -1,9 +1,8 @@
 //! What a zone shows, whole: the RRsets that prerequisites are judged on (RFC 2136 section 3.2), not an answer's pick.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use arc_swap::Guard;
+use sdd::Guard;
 
 use super::listing::{EMPTY_TXT, promised_s};
 use super::{Below, FIXED_LEN, Listing, Node, PoolView, RecordList, Records, Role, Zone};
@@ -23,11 +22,11 @@ pub struct Contents<'z> {
 
 impl Zone {
     /// The longest suffix of `name` that the index has, and how many labels of `name` are left of it.
-    pub fn locate(&self, name: &NameKey) -> Option<(Guard<Arc<Node>>, usize)> {
+    pub fn locate<'g>(&self, name: &NameKey, guard: &'g Guard) -> Option<(&'g Node, usize)> {
         let below_apex = name.labels().checked_sub(self.apex_labels)?;
         (0..=below_apex).find_map(|skip| {
             let (suffix, hash) = name.suffix(skip)?;
-            Some((self.index.find(suffix, hash)?, skip))
+            Some((self.index.find(suffix, hash, guard)?, skip))
         })
     }
 
@@ -42,7 +41,8 @@ impl Contents<'_> {
     /// members share comes once for each of them. None comes of an empty non-terminal: it has nothing (RFC 2136 section
     /// 7.7).
     pub fn each(&self, name: &NameKey, rtype: Rtype, see: See<'_>) -> ControlFlow<()> {
-        let Some((node, skip)) = self.zone.locate(name) else { return ControlFlow::Continue(()) };
+        let guard = Guard::new();
+        let Some((node, skip)) = self.zone.locate(name, &guard) else { return ControlFlow::Continue(()) };
         let is_apex = name.labels() == self.zone.apex_labels();
         if is_apex && is_wanted(rtype, Rtype::SOA) {
             see(&self.zone.soa().rdata(self.zone.serial()))?;
@@ -63,12 +63,12 @@ impl Contents<'_> {
             Role::Plain => ControlFlow::Continue(()),
             Role::Pool(view) => self.of_pool(view, name, rtype, see),
             Role::Listing(listing) => self.of_listing(listing, name, rtype, &gives_way, see),
-            Role::BelowPool(cell) => match &cell.load().role {
-                Role::Pool(view) => self.of_pool(view, name, rtype, see),
+            Role::BelowPool(cell) => match cell.load(&guard).map(|node| &node.role) {
+                Some(Role::Pool(view)) => self.of_pool(view, name, rtype, see),
                 _ => ControlFlow::Continue(()),
             },
-            Role::BelowListing(cell) => match &cell.load().role {
-                Role::Listing(listing) => self.of_listing(listing, name, rtype, &gives_way, see),
+            Role::BelowListing(cell) => match cell.load(&guard).map(|node| &node.role) {
+                Some(Role::Listing(listing)) => self.of_listing(listing, name, rtype, &gives_way, see),
                 _ => ControlFlow::Continue(()),
             },
         }

@@ -1,74 +1,105 @@
 //! From a name to its cell.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashTable;
+use sdd::{AtomicShared, Guard, Shared, Tag};
 
 use super::names::WILDCARD;
 use super::{Cell, Node};
 use crate::wire::{NameHasher, NameKey, WireError};
 
 /// Tables in an index. A new name copies the one it falls into, so a zone of a million names copies about a thousand
-/// entries of 24 octets.
+/// entries of 32 octets.
 const SHARDS: usize = 1024;
 
+/// A name, and what it leads to.
 #[derive(Clone)]
-struct Entry {
+pub struct Entry {
     hash: u64,
     /// Lower-case wire form.
     name: Arc<[u8]>,
     cell: Arc<Cell>,
 }
 
+impl Entry {
+    /// What it leads to, if its name is this one.
+    pub fn node<'g>(&self, name: &[u8], guard: &'g Guard) -> Option<&'g Node> {
+        if *self.name == *name { self.cell.load(guard) } else { None }
+    }
+
+    /// What it leads to, if its name is one as long: a guess, with its first octets fetched.
+    pub fn guess<'g>(&self, guard: &'g Guard) -> Option<&'g Node> {
+        std::hint::black_box(self.name.first());
+        self.cell.load(guard)
+    }
+}
+
+type Table = HashTable<Entry>;
+
 /// The names of one zone, each with its cell. Readers probe with a hash that they computed while reading the question.
 pub struct Index {
-    shards: Box<[ArcSwap<HashTable<Entry>>]>,
-    /// What a shard holds that has nothing.
-    empty: Arc<HashTable<Entry>>,
-    /// Whether anybody may be reading. Before that, a name is added where it belongs and nothing is copied.
-    is_read: AtomicBool,
+    /// None where there are no names.
+    shards: Box<[AtomicShared<Table>]>,
+    /// The same until anybody may be reading: a name is added where it belongs, and nothing is copied.
+    unread: Mutex<Option<Box<[Table]>>>,
     hasher: NameHasher,
 }
 
 impl Index {
-    /// An empty index: 8 KB, for all its tables are one until they have something.
+    /// An empty index.
     pub fn new(hasher: NameHasher) -> Self {
-        let empty = Arc::new(HashTable::new());
-        let shards = (0..SHARDS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect();
-        Index { shards, empty, is_read: AtomicBool::new(false), hasher }
+        let shards = (0..SHARDS).map(|_| AtomicShared::null()).collect();
+        let unread = (0..SHARDS).map(|_| Table::new()).collect();
+        Index { shards, unread: Mutex::new(Some(unread)), hasher }
     }
 
     /// Lets others read it: from now on a shard that changes is copied, and they see it whole, as it was or as it is.
     pub fn open(&self) {
-        self.is_read.store(true, Ordering::Relaxed);
+        let tables = self.unread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for (shard, table) in self.shards.iter().zip(tables.unwrap_or_default()) {
+            put(shard, table);
+        }
     }
 
-    fn shard(&self, hash: u64) -> Option<&ArcSwap<HashTable<Entry>>> {
-        // The table takes buckets from the lowest bits and tags from the highest: these are in between.
-        self.shards.get((hash >> 40) as usize % SHARDS)
+    fn shard(&self, hash: u64) -> Option<&AtomicShared<Table>> {
+        self.shards.get(shard_of(hash))
+    }
+
+    /// The entry whose name has this hash, if the index has it. It is hardly ever another name's.
+    pub fn entry<'g>(&self, hash: u64, guard: &'g Guard) -> Option<&'g Entry> {
+        let table = self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()?;
+        table.find(hash, |entry| entry.hash == hash)
     }
 
     /// What the name holds, if the index has it.
-    pub fn find(&self, name: &[u8], hash: u64) -> Option<Guard<Arc<Node>>> {
-        let shard = self.shard(hash)?.load();
-        shard.find(hash, |entry| entry.hash == hash && *entry.name == *name).map(|entry| entry.cell.load())
+    pub fn find<'g>(&self, name: &[u8], hash: u64, guard: &'g Guard) -> Option<&'g Node> {
+        let table = self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()?;
+        let entry = table.find(hash, |entry| entry.hash == hash && *entry.name == *name)?;
+        entry.cell.load(guard)
     }
 
     /// What the wildcard below a name holds (RFC 4592 section 2.1.1), if the index has one. `hash` is the name's.
-    pub fn find_wildcard(&self, name: &[u8], hash: u64) -> Option<Guard<Arc<Node>>> {
+    pub fn find_wildcard<'g>(&self, name: &[u8], hash: u64, guard: &'g Guard) -> Option<&'g Node> {
         let hash = self.hasher.chain(hash, WILDCARD);
         let is_it = |entry: &Entry| entry.hash == hash && entry.name.strip_prefix(WILDCARD) == Some(name);
-        let shard = self.shard(hash)?.load();
-        shard.find(hash, is_it).map(|entry| entry.cell.load())
+        let table = self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()?;
+        table.find(hash, is_it)?.cell.load(guard)
     }
 
     /// The name's cell, for the writing side.
     pub fn cell(&self, name: &[u8]) -> Option<Arc<Cell>> {
         let hash = self.hash(name).ok()?;
-        let shard = self.shard(hash)?.load();
-        shard.find(hash, |entry| *entry.name == *name).map(|entry| Arc::clone(&entry.cell))
+        let cell_in = |table: &Table| {
+            let entry = table.find(hash, |entry| *entry.name == *name)?;
+            Some(Arc::clone(&entry.cell))
+        };
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*unread {
+            Some(tables) => cell_in(tables.get(shard_of(hash))?),
+            None => cell_in(self.shard(hash)?.load(Ordering::Acquire, &Guard::new()).as_ref()?),
+        }
     }
 
     fn hash(&self, name: &[u8]) -> Result<u64, WireError> {
@@ -104,19 +135,36 @@ impl Index {
         });
     }
 
-    fn edit(&self, mut entries: Vec<Entry>, edit: impl Fn(&mut HashTable<Entry>, &Entry)) {
-        let shard = |entry: &Entry| (entry.hash >> 40) as usize % SHARDS;
-        entries.sort_by_key(shard);
-        for group in entries.chunk_by(|one, other| shard(one) == shard(other)) {
-            let Some(place) = group.first().and_then(|entry| self.shard(entry.hash)) else { continue };
-            let mut table = match self.is_read.load(Ordering::Relaxed) {
-                true => HashTable::clone(&place.load()),
-                false => Arc::unwrap_or_clone(place.swap(Arc::clone(&self.empty))),
-            };
+    fn edit(&self, mut entries: Vec<Entry>, edit: impl Fn(&mut Table, &Entry)) {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = &mut *unread {
+            for entry in &entries {
+                if let Some(table) = tables.get_mut(shard_of(entry.hash)) {
+                    edit(table, entry);
+                }
+            }
+            return;
+        }
+        entries.sort_by_key(|entry| shard_of(entry.hash));
+        let guard = Guard::new();
+        for group in entries.chunk_by(|one, other| shard_of(one.hash) == shard_of(other.hash)) {
+            let Some(shard) = group.first().and_then(|entry| self.shard(entry.hash)) else { continue };
+            let before = shard.load(Ordering::Acquire, &guard);
+            let mut table = before.as_ref().map_or_else(Table::new, Table::clone);
             group.iter().for_each(|entry| edit(&mut table, entry));
-            place.store(Arc::new(table));
+            put(shard, table);
         }
     }
+}
+
+/// The table takes buckets from the lowest bits of a hash and tags from the highest: these are in between.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
+
+fn put(shard: &AtomicShared<Table>, table: Table) {
+    let table = (!table.is_empty()).then(|| Shared::new(table));
+    drop(shard.swap((table, Tag::None), Ordering::AcqRel));
 }
 
 #[cfg(test)]
@@ -139,10 +187,11 @@ mod tests {
         let found = |n: usize| {
             let key = NameKey::of(&name(n), &hasher).unwrap();
             let (wire, hash) = key.suffix(0).unwrap();
-            index.find(wire, hash).is_some()
+            index.find(wire, hash, &Guard::new()).is_some()
         };
-        assert!((0..5_000).all(found) && !found(5_000));
+        assert!(index.cell(&name(4_999)).is_some() && index.cell(&name(5_000)).is_none());
         index.open();
+        assert!((0..5_000).all(found) && !found(5_000));
         index.insert([(name(5_000), Arc::clone(&cell))]).unwrap();
         assert!((0..=5_000).all(found) && !found(5_001));
         index.remove((0..5_000).step_by(2).map(|n| (name(n), Arc::clone(&cell))));
@@ -156,10 +205,11 @@ mod tests {
         let index = Index::new(hasher.clone());
         let cell = Arc::new(Cell::new(Node::empty()));
         index.insert([(Arc::from(*b"\x01*\x01a\x00"), cell)]).unwrap();
+        index.open();
         let found = |above: &[u8]| {
             let key = NameKey::of(above, &hasher).unwrap();
             let (wire, hash) = key.suffix(0).unwrap();
-            index.find_wildcard(wire, hash).is_some()
+            index.find_wildcard(wire, hash, &Guard::new()).is_some()
         };
         assert!(found(b"\x01a\x00"));
         assert!(!found(b"\x00") && !found(b"\x01b\x00") && !found(b"\x01*\x01a\x00"));

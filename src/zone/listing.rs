@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use sdd::Guard;
 
 use super::{Cell, Freshness, PoolView, Role};
 use crate::membership::LeaseTable;
@@ -126,9 +127,10 @@ impl Listing {
     /// As long as the pool's SRV records have: their bound is at hand, and a promise may be shorter than it could be. Where
     /// one of them has ended, as long as the first that has not.
     pub fn promised_s(&self, entry: &Entry, leases: &LeaseTable, now_ms: u64) -> Option<u32> {
-        match (&entry.cell.load().role, &self.service) {
-            (Role::Pool(view), Some(service)) => promised_s(view, service, leases, now_ms),
-            (Role::Listing(pools), None) => pools.any_promised_s(leases, now_ms),
+        let guard = Guard::new();
+        match (entry.cell.load(&guard).map(|node| &node.role), &self.service) {
+            (Some(Role::Pool(view)), Some(service)) => promised_s(view, service, leases, now_ms),
+            (Some(Role::Listing(pools)), None) => pools.any_promised_s(leases, now_ms),
             _ => None,
         }
     }
@@ -150,8 +152,9 @@ impl Listing {
     /// Lets a reader see the pool of an instance, and the service that it offers by that name.
     pub fn instance<T>(&self, labels: &[u8], see: impl FnOnce(&PoolView, &[u8]) -> T) -> Option<T> {
         let service = self.service.as_deref()?;
-        self.find(labels, |entry| match &entry.cell.load().role {
-            Role::Pool(view) => Some(see(view, service)),
+        let guard = Guard::new();
+        self.find(labels, |entry| match entry.cell.load(&guard).map(|node| &node.role) {
+            Some(Role::Pool(view)) => Some(see(view, service)),
             _ => None,
         })?
     }

@@ -34,8 +34,9 @@ mod soa;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, Guard as SoaGuard};
 use hashbrown::HashTable;
+use sdd::Guard;
 
 use crate::membership::LeaseTable;
 use crate::wire::{NameHasher, NameKey};
@@ -45,7 +46,7 @@ pub use contents::Contents;
 pub use dynamic::{Added, Dynamic, NameChange, NameRecords, PERMANENT_MS, Record, RecordSet, Term};
 pub use file::{RRSET_OCTETS_MAX, is_of_signed_zone};
 pub use identity::Identity;
-pub use index::Index;
+pub use index::{Entry as IndexEntry, Index};
 pub use listing::{EMPTY_TXT, Entry, Listing, promised_s};
 pub use names::{has_asterisk, is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
@@ -97,12 +98,12 @@ impl ZoneSet {
 
     /// The zone that says whether a name is a signed zone (RFC 4035 section 3.1.4.1): of an apex, the zone that delegates it,
     /// if that is ours too, else the one that it belongs to.
-    pub fn find_parent_side(&self, name: &NameKey, now_ms: u64) -> Option<&Arc<Zone>> {
+    pub fn find_parent_side(&self, name: &NameKey, now_ms: u64, guard: &Guard) -> Option<&Arc<Zone>> {
         let zone = self.find(name)?;
         let above = || {
             let above = self.find_within(name, zone.apex_labels.checked_sub(1)?)?;
             let (apex, hash) = name.suffix(0)?;
-            above.index.find(apex, hash)?.cut(now_ms).is_some().then_some(above)
+            above.index.find(apex, hash, guard)?.cut(now_ms).is_some().then_some(above)
         };
         let is_apex = name.labels() == zone.apex_labels;
         if is_apex { above().or(Some(zone)) } else { Some(zone) }
@@ -166,7 +167,7 @@ impl Zone {
     }
 
     /// The SOA around its serial, which moves without it. No lock and no reference count.
-    pub fn soa(&self) -> Guard<Arc<Soa>> {
+    pub fn soa(&self) -> SoaGuard<Arc<Soa>> {
         self.soa.load()
     }
 }

@@ -1,8 +1,9 @@
 //! What one name holds.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use arc_swap::{ArcSwap, Guard};
+use sdd::{AtomicShared, Guard, Shared, Tag};
 
 use super::{Listing, PERMANENT_MS, PoolView};
 use crate::wire::Rtype;
@@ -14,8 +15,8 @@ pub const TTL_AT: usize = 6;
 /// Octets of a pre-encoded record before its rdata: owner, type, class, TTL, RDLENGTH.
 pub const FIXED_LEN: usize = 12;
 
-/// A place in the index: stays where it is while what it holds is swapped.
-pub struct Cell(ArcSwap<Node>);
+/// A place in the index: stays where it is while what it holds is swapped. It always holds something.
+pub struct Cell(AtomicShared<Node>);
 
 /// What a name holds, immutable.
 pub struct Node {
@@ -114,32 +115,33 @@ impl Rrset {
 impl Cell {
     /// A cell that holds `node`.
     pub fn new(node: Node) -> Self {
-        Cell(ArcSwap::from_pointee(node))
+        Cell(AtomicShared::new(node))
     }
 
     /// A cell that holds what others hold too, until it is given something of its own.
-    pub fn sharing(node: &Arc<Node>) -> Self {
-        Cell(ArcSwap::new(Arc::clone(node)))
+    pub fn sharing(node: &Shared<Node>) -> Self {
+        Cell(AtomicShared::from(node.clone()))
     }
 
-    /// What it holds now. No lock and no reference count: the guard is a worker's own note that it is reading.
-    pub fn load(&self) -> Guard<Arc<Node>> {
-        self.0.load()
+    /// What it holds now, for as long as the guard lives: one load, without a lock or a reference count.
+    pub fn load<'g>(&self, guard: &'g Guard) -> Option<&'g Node> {
+        self.0.load(Ordering::Acquire, guard).as_ref()
     }
 
     /// What it holds now, to keep.
-    pub fn load_full(&self) -> Arc<Node> {
-        self.0.load_full()
+    pub fn load_full(&self) -> Shared<Node> {
+        let held = self.0.get_shared(Ordering::Acquire, &Guard::new());
+        held.unwrap_or_else(|| Shared::new(Node::empty()))
     }
 
     /// Lets it hold what another one holds.
-    pub fn share(&self, node: Arc<Node>) {
-        self.0.store(node);
+    pub fn share(&self, node: Shared<Node>) {
+        drop(self.0.swap((Some(node), Tag::None), Ordering::AcqRel));
     }
 
     /// Replaces what it holds.
     pub fn store(&self, node: Node) {
-        self.0.store(Arc::new(node));
+        self.share(Shared::new(node));
     }
 }
 

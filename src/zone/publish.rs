@@ -19,6 +19,8 @@ use super::names::{Ends, Names};
 use super::pool_view::{PoolRotors, Remembered, ViewBuilder};
 use super::shape::ShapeNames;
 use super::{Cell, Dynamic, Node, OnAllDown, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
+use sdd::Shared;
+
 use crate::membership::{Change, PoolHandle, Roll};
 use crate::policy::RotorId;
 use crate::wire::WireError;
@@ -57,7 +59,7 @@ pub struct Publisher {
     declared: Names,
     ends: Ends,
     /// What all empty names that are below no pool hold: a name can have a hundred above it.
-    nothing: Arc<Node>,
+    nothing: Shared<Node>,
     /// How names differ from the file. Those that UPDATE has emptied are not in the index.
     differences: HashMap<Arc<[u8]>, Arc<Dynamic>, RandomState>,
     browsing: Browsing,
@@ -105,7 +107,7 @@ impl Publisher {
             shape: ShapeNames::default(),
             declared: Names::default(),
             ends: Ends::default(),
-            nothing: Arc::new(Node::empty()),
+            nothing: Shared::new(Node::empty()),
             differences: HashMap::default(),
             browsing: Browsing::default(),
             due: Due::default(),
@@ -156,7 +158,7 @@ impl Publisher {
     /// Whether a name below the apex is delegated.
     pub fn is_cut(&self, name: &[u8], now_ms: u64) -> bool {
         name != self.zone.apex()
-            && self.zone.index.cell(name).is_some_and(|cell| cell.load().cut(now_ms).is_some())
+            && self.zone.index.cell(name).is_some_and(|cell| cell.load_full().cut(now_ms).is_some())
     }
 
     /// Whether answers know the pool.
@@ -179,11 +181,12 @@ impl Publisher {
         let is_live = |rrset: &&Rrset| rrset.is_live(now_ms);
         let is_taken = |name: &[u8]| {
             let labels = name.strip_suffix(pool).unwrap_or_default();
-            let node = self.zone.index.cell(name).map(|cell| cell.load());
+            let node = self.zone.index.cell(name).map(|cell| cell.load_full());
             let needs = |rrset: &Rrset| pool_needs(labels, rrset.rtype);
             node.is_some_and(|node| node.rrsets.iter().filter(is_live).any(needs))
         };
-        let in_the_way = cell.load().rrsets.iter().filter(is_live).any(|rrset| pool_needs(&[], rrset.rtype));
+        let in_the_way =
+            cell.load_full().rrsets.iter().filter(is_live).any(|rrset| pool_needs(&[], rrset.rtype));
         !in_the_way && !self.names.below(pool).any(|name| is_taken(name))
     }
 
@@ -291,7 +294,7 @@ impl Publisher {
                 self.unlist(&pool, service, &known.cell);
             }
             self.zone.index.remove(known.service_names(&pool));
-            let rrsets = Arc::clone(&known.cell.load().rrsets);
+            let rrsets = Arc::clone(&known.cell.load_full().rrsets);
             known.cell.store(Node { rrsets, role: Role::Plain });
             self.set_roles_below(&pool, None);
             for (name, _) in known.service_names(&pool) {

@@ -62,7 +62,7 @@ impl Publisher {
 
     /// Lists a pool under each service that it knows, as its view in `cell` has it.
     pub(super) fn list_pool(&mut self, pool: &PoolHandle, cell: &Arc<Cell>) -> Result<(), WireError> {
-        let node = cell.load();
+        let node = cell.load_full();
         let Role::Pool(view) = &node.role else { return Ok(()) };
         let Some(label) = instance_label(pool, self.zone.apex()) else { return Ok(()) };
         for (service, list) in view.services().filter(|(service, _)| *service != RESERVED) {
@@ -144,7 +144,7 @@ impl Publisher {
         let of_pools = (!service.is_empty()).then_some(service);
         let tail: Arc<[u8]> = if service.is_empty() { self.zone.apex().into() } else { Arc::clone(name) };
         let listing = Arc::new(Listing::new(name, labels_of(name), &tail, of_pools));
-        let before = self.zone.index.cell(name).map(|cell| cell.load());
+        let before = self.zone.index.cell(name).map(|cell| cell.load_full());
         let rrsets = before.map_or_else(|| Arc::from([]), |node| Arc::clone(&node.rrsets));
         self.insert_name(name, rrsets)?;
         let Some(cell) = self.zone.index.cell(name) else { return Ok(()) };
@@ -166,6 +166,6 @@ impl Listed {
 
 /// Changes what a name is, and not its ordinary records.
 pub(super) fn put_role(cell: &Cell, role: Role) {
-    let node = cell.load();
+    let node = cell.load_full();
     cell.store(Node { rrsets: Arc::clone(&node.rrsets), role });
 }

@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 
 use super::browsing::put_role;
 use super::{Published, Publisher};
+use sdd::Shared;
+
 use crate::membership::Cause;
 use crate::wire::{Rtype, WireError};
 use crate::zone::build::FileMark;
@@ -71,7 +73,7 @@ impl Publisher {
     pub fn records(&self, name: &[u8]) -> (NameRecords, Option<Arc<Dynamic>>) {
         let dynamic = self.differences.get(name).cloned();
         // A service's name leads to its pool's cell, whose records are not the service's.
-        let node = self.own_cell(name).map(|cell| cell.load());
+        let node = self.own_cell(name).map(|cell| cell.load_full());
         let rrsets = node.as_ref().map_or(&[][..], |node| &node.rrsets);
         (NameRecords::of(rrsets, dynamic.as_deref()), dynamic)
     }
@@ -183,7 +185,7 @@ impl Publisher {
         let node = Node { rrsets, role: self.role_of(name) };
         let mut cells = vec![(Arc::clone(name), Arc::new(Cell::new(node)))];
         let below = self.role_below(name);
-        let below = below.map(|(len, role)| (len, Arc::new(Node { role, ..Node::empty() })));
+        let below = below.map(|(len, role)| (len, Shared::new(Node { role, ..Node::empty() })));
         let mut above = parent(name);
         while above.len() > self.zone.apex().len() {
             if self.zone.index.cell(above).is_none() {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::{Published, Publisher, Remembered, RotorIds};
+use sdd::Shared;
+
 use crate::membership::{PoolHandle, Roll};
 use crate::wire::{WireError, lower};
 use crate::zone::pool_view::PoolRotors;
@@ -128,9 +130,9 @@ impl Published {
     }
 
     /// What `was` has published, if this pool would publish the same.
-    fn unchanged_since(&self, was: &Published) -> Option<Arc<Node>> {
+    fn unchanged_since(&self, was: &Published) -> Option<Shared<Node>> {
         let node = was.cell.load_full();
-        let own = self.cell.load();
+        let own = self.cell.load_full();
         let rrsets = self.pending.as_ref().unwrap_or(&own.rrsets);
         (*self.settings == *was.settings && *rrsets == node.rrsets).then_some(node)
     }
