@@ -1,8 +1,8 @@
 //! What is answered when no member is left that is fit to serve: the pool's `on_all_down`.
 //!
 //! Fit is a member whose lease runs, that does not drain and that weighs something. A pool has none if neither family has
-//! one, nor any service; a service, if none that offers it is. What an operator chose is answered under the question's name, said in an
-//! extended error (RFC 8914), and counted.
+//! one, nor any service; a service, if none that offers it is. What an operator chose is answered under the question's
+//! name, said in an extended error (RFC 8914), and counted.
 
 use super::last_resort::AllDown;
 use super::writer::{Found, Writer};

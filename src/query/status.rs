@@ -20,7 +20,7 @@ use crate::policy::{Candidate, Policy, Shown};
 use crate::wire::{HEADER_LEN, NameKey, Rtype, label_text, name_text};
 use crate::zone::{DrainView, FIXED_LEN, LAST_GOOD_MS, OnAllDown, PoolView, Records};
 
-use line::{AllDown, Families, Kind, Left, Line, MemberLine, Millionths, PoolLine, SaidLoad, Srv, State};
+use line::{Families, Instead, Kind, Left, Line, MemberLine, Millionths, PoolLine, SaidLoad, Srv, State};
 use places::{Choice, Places};
 use rows::{Row, Terms};
 
@@ -55,7 +55,7 @@ impl Writer<'_, '_> {
             return Found::SomeRecords;
         }
         let of = name.suffix(1).map(|(of, _)| name_text(of)).unwrap_or_default();
-        let on_all_down = if is_anyone_fit { None } else { self.all_down(view, &rows) };
+        let on_all_down = if is_anyone_fit { None } else { self.instead(view, &rows) };
         let pool = Line::Pool(PoolLine { on_all_down, ..self.pool_line(view, service.is_some(), of, &rows) });
         // Taken out, so that the rest can be read while it is written.
         let mut text = std::mem::take(&mut self.scratch.text);
@@ -102,20 +102,20 @@ impl Writer<'_, '_> {
     }
 
     /// What is answered for want of anybody who is fit. `all` is nothing to speak of where there is nobody at all.
-    fn all_down(&self, view: &PoolView, rows: &[Row<'_>]) -> Option<AllDown> {
+    fn instead(&self, view: &PoolView, rows: &[Row<'_>]) -> Option<Instead> {
         Some(match &view.settings.on_all_down {
-            OnAllDown::All => return rows.iter().any(Row::is_shown_at_last).then_some(AllDown::All),
+            OnAllDown::All => return rows.iter().any(Row::is_shown_at_last).then_some(Instead::All),
             OnAllDown::LastGood => {
                 let is_anyone_lost = rows.iter().any(|row| row.state == State::Lost);
                 // Time is counted from when they are swept.
                 let left_ms = view
                     .last_good_until_ms()
                     .map_or(LAST_GOOD_MS, |until_ms| until_ms.saturating_sub(self.now_ms));
-                AllDown::LastGood(is_anyone_lost.then_some(left_ms / 1000))
+                Instead::LastGood(is_anyone_lost.then_some(left_ms / 1000))
             }
-            OnAllDown::Fallback(pool) => AllDown::Fallback(name_text(pool)),
-            OnAllDown::NoData => AllDown::NoData,
-            OnAllDown::ServFail => AllDown::ServFail,
+            OnAllDown::Fallback(pool) => Instead::Fallback(name_text(pool)),
+            OnAllDown::NoData => Instead::NoData,
+            OnAllDown::ServFail => Instead::ServFail,
         })
     }
 

@@ -211,7 +211,8 @@ impl Talk {
             let room = &mut [IoSliceMut::new(&mut octets)];
             let heard = match rustix::net::recvmsg(&self.0, room, &mut control, RecvFlags::CMSG_CLOEXEC) {
                 Ok(heard) => heard,
-                // The last: the peer has closed its side with a word of ours unread. That is told once, and before what it said last.
+                // The last: the peer has closed its side with a word of ours unread. That is told once, and before what it
+                // said last.
                 Err(Errno::AGAIN | Errno::INTR | Errno::CONNRESET) => {
                     if is_over() {
                         return Err(HandOverError::Stopping);

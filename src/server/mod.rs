@@ -16,6 +16,7 @@
 
 mod bind;
 pub mod clock;
+mod counters;
 mod handover;
 mod limiter;
 mod mmsg;
@@ -57,8 +58,8 @@ use running::Running;
 use threads::{Gate, spawn};
 
 pub use bind::ServeError;
+pub use counters::Counters;
 pub use handover::{HandOverError, Predecessor};
-pub use observe::Counters;
 pub use registrar::Commit;
 pub use reload::{Files, Read};
 pub use secret::cookies;

@@ -12,9 +12,10 @@
 //! 2. A disk that fails loses no live member, and nobody hears NOERROR that a crash would make untrue. A message that changes
 //!    something is undone and answered SERVFAIL when its commit fails; whether the disk has it nobody knows, so the reverse goes
 //!    with the next commit. Until that is done no other group is tried, so that there is one group of them at most. A message that
-//!    finds nothing to do is as true as what it finds: it waits for the commit of that. One that registers nothing otherwise than before keeps its effect: leases go on. It is answered
-//!    NOERROR if the store is right about what it renews, and SERVFAIL if the store has to learn something first: that the
-//!    member was heard in this run, or what was taken back. Its sender repeats it, and hears NOERROR when the disk is back.
+//!    finds nothing to do is as true as what it finds: it waits for the commit of that. One that registers nothing otherwise
+//!    than before keeps its effect: leases go on. It is answered NOERROR if the store is right about what it renews, and
+//!    SERVFAIL if the store has to learn something first: that the member was heard in this run, or what was taken back. Its
+//!    sender repeats it, and hears NOERROR when the disk is back.
 //! 3. Expiry is the other way round: it leaves the answers first. If the process dies before the store knows, the member
 //!    comes back for one grace, which is what a restart gives anyway.
 //! 4. What the store does not know yet goes with the next commit, whatever causes it, in front of it.

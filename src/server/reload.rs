@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
 
+use super::counters::{add, increment};
 use super::notify::Notifier;
-use super::observe::{add, increment};
 use super::registrar::{Order, Task};
 use super::{Shared, clock};
 use crate::config::Asked;

@@ -17,8 +17,8 @@ use tracing::warn;
 
 use super::Shared;
 use super::clock;
+use super::counters::increment;
 use super::limiter::{Limiter, SourceLimiter};
-use super::observe::increment;
 use connection::Connection;
 use places::Full;
 pub use places::Places;

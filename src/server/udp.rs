@@ -18,8 +18,8 @@ use tracing::{info, warn};
 
 use super::Shared;
 use super::clock::{self, LeaseTime};
+use super::counters::{Event, Tally};
 use super::mmsg::{self, Batch};
-use super::observe::{Event, Tally};
 use super::registrar::{Job, ReplyTo, Task};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{Question, Reading};

@@ -13,8 +13,8 @@
 //!    may roll back, after a crash, the one last commit, if its pages do not match their checksums: the crash cut it short,
 //!    and then nobody was told of it, or the disk damaged it since.
 //! 4. The file gets its name when it is complete, so an empty or half-made one is damage, not a new store.
-//! 5. What a change of a member writes is all that there is of its member: it is on the roll with its floor, or absent, or forgotten. A
-//!    later change may therefore take the place of an earlier one that was not written yet.
+//! 5. What a change of a member writes is all that there is of its member: it is on the roll with its floor, or absent, or
+//!    forgotten. A later change may therefore take the place of an earlier one that was not written yet.
 //! 6. Floors are written with changes, and all that have risen since at a clean stop. A crash therefore takes a member's floor
 //!    back to its last stored change. That is enough to keep what is registered: every message accepted after that change
 //!    said what the store says, or it would be a stored change itself, and older ones are below the floor. It leaves open that who

@@ -125,8 +125,8 @@ pub fn has_asterisk(mut name: &[u8]) -> bool {
 }
 
 /// Whether records of a type, `labels` left of a pool's name, are the pool's own, so that no ordinary record may stand
-/// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`, words about drains; and whatever leads
-/// elsewhere or is a wildcard, at its name or below.
+/// there: its addresses and bindings, its members' addresses and attributes, its services, everything at `all`, words
+/// about drains; and whatever leads elsewhere or is a wildcard, at its name or below.
 pub fn pool_needs(labels: &[u8], rtype: Rtype) -> bool {
     let is_address = matches!(rtype, Rtype::A | Rtype::AAAA);
     if leads_elsewhere(rtype) || has_asterisk(labels) {

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use super::place::Is;
-use super::report::{DrainReport, ErrorCode, PoolReport, Report};
+use super::report::{DrainReport, ErrorCode, Report};
 use super::table;
 use crate::policy::Shown;
+use crate::query::status::line::PoolLine;
 use crate::wire::{Rcode, Rtype};
 
 /// Drains that have a paragraph; the table has all members that drain.
@@ -57,7 +58,7 @@ impl Report {
         };
         let of = &pool.name;
         let terms = || {
-            let PoolReport { up, out, gone, draining, lost, .. } = pool;
+            let PoolLine { up, out, gone, draining, lost, .. } = pool;
             let counts = [(up, "up"), (out, "out"), (draining, "draining"), (lost, "lost"), (gone, "gone")];
             let counts = counts.iter().filter(|(count, state)| **count > 0 || *state == "up");
             let counts = counts.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>();

@@ -11,8 +11,7 @@ use super::place::{Is, Place};
 use super::session::{Answer, Data, Record};
 use super::{Seen, text};
 use crate::cli::DecisionArgs;
-use crate::policy::{Policy, Shown};
-use crate::query::status::line::{AllDown, Families, Left, MemberLine, Millionths, SaidLoad};
+use crate::query::status::line::{Families, Instead, Left, MemberLine, Millionths, PoolLine, SaidLoad};
 use crate::wire::{Name, Rcode, Rtype};
 
 /// What decides which records an answer has.
@@ -51,7 +50,8 @@ pub(super) struct Report {
     #[serde(rename = "is")]
     kind: &'static str,
     pub rule: Rule,
-    pub pool: Option<PoolReport>,
+    /// Of the pool, or of the service that is asked for.
+    pub pool: Option<PoolLine>,
     pub members: Vec<MemberReport>,
     /// Members that the server had no room to tell of.
     pub not_shown: usize,
@@ -65,37 +65,6 @@ pub(super) struct Report {
     /// The reason, as the end of a sentence.
     pub why: String,
     pub client: Option<ClientReport>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct PoolReport {
-    pub name: String,
-    #[serde(serialize_with = "json::policy_name")]
-    pub policy: Policy,
-    /// Members that an answer shows: a number, `all`, or `best`.
-    #[serde(serialize_with = "json::shown_text")]
-    pub answers: Shown,
-    pub ttl_s: u32,
-    pub up: usize,
-    pub out: usize,
-    pub gone: usize,
-    pub draining: usize,
-    pub lost: usize,
-    /// How many of these have a lease that is over and held.
-    pub held: usize,
-    /// What is answered because nobody is fit; `None` while somebody is.
-    pub on_all_down: Option<LastResort>,
-}
-
-/// What a pool answers when nobody is fit.
-#[derive(Debug, Serialize)]
-pub(super) struct LastResort {
-    /// As it is configured.
-    pub answer: &'static str,
-    /// For how long who was good last is still answered, seconds.
-    pub left_s: Option<u64>,
-    /// The pool that answers instead.
-    pub fallback: Option<String>,
 }
 
 /// An extended error.
@@ -201,7 +170,7 @@ impl Report {
             is_elsewhere: *is_elsewhere,
             kind,
             rule,
-            pool: pool.map(PoolReport::of),
+            pool: pool.map(|place| place.pool.clone()),
             members: Vec::new(),
             not_shown: place.as_ref().map_or(0, |place| place.not_shown),
             rcode: answer.rcode,
@@ -261,37 +230,6 @@ fn kind_of(is: Option<&Is>, rtype: Rtype) -> (&'static str, Rule) {
         Some(Is::All) => ("all", or_ordinary(is_address, Rule::All)),
         Some(Is::ServiceOfAll) => ("all", or_ordinary(rtype == Rtype::SRV, Rule::All)),
         Some(Is::Member(_)) => ("member", or_ordinary(is_address || rtype == Rtype::TXT, Rule::Member)),
-    }
-}
-
-impl PoolReport {
-    fn of(place: &Place) -> Self {
-        let pool = &place.pool;
-        let (name, policy, answers, ttl_s) = (pool.name.clone(), pool.policy, pool.answers, pool.ttl_s);
-        PoolReport {
-            name,
-            policy,
-            answers,
-            ttl_s,
-            up: pool.up,
-            out: pool.out,
-            gone: pool.gone,
-            draining: pool.draining,
-            lost: pool.lost,
-            held: pool.held,
-            on_all_down: pool.on_all_down.as_ref().map(LastResort::of),
-        }
-    }
-}
-
-impl LastResort {
-    fn of(all_down: &AllDown) -> Self {
-        let (left_s, fallback) = match all_down {
-            AllDown::LastGood(left_s) => (*left_s, None),
-            AllDown::Fallback(pool) => (None, Some(pool.clone())),
-            AllDown::All | AllDown::NoData | AllDown::ServFail => (None, None),
-        };
-        LastResort { answer: all_down.name(), left_s, fallback }
     }
 }
 
@@ -361,7 +299,7 @@ fn place_in(line: &MemberLine, place: &Place, answer: &Answer) -> Option<usize> 
     };
     // What another pool answers is nobody's here, though the address may be.
     let is_picked = matches!(place.is, Is::Pool | Is::Service | Is::Instance);
-    if is_picked && matches!(place.pool.on_all_down, Some(AllDown::Fallback(_))) {
+    if is_picked && matches!(place.pool.on_all_down, Some(Instead::Fallback(_))) {
         return None;
     }
     let records = answer.records.iter().filter(|record| !matches!(record.data, Data::Alias(_)));

@@ -1,7 +1,8 @@
 //! In words: why an answer shows whom it shows.
 
-use super::report::{LastResort, MemberReport, PoolReport, Report, Rule};
+use super::report::{MemberReport, Report, Rule};
 use crate::policy::{Policy, Shown};
+use crate::query::status::line::{Instead, PoolLine};
 use crate::wire::Rtype;
 
 /// Names that a sentence lists; the table has all of them.
@@ -31,7 +32,7 @@ pub(super) fn why(report: &Report) -> String {
                 .to_owned()
         }
         Rule::OnAllDown => match pool.and_then(|pool| pool.on_all_down.as_ref()) {
-            Some(resort) => last_resort(resort),
+            Some(instead) => last_resort(instead),
             None => String::new(),
         },
         Rule::All | Rule::Policy if report.records.is_empty() => nobody(report),
@@ -54,8 +55,8 @@ fn nobody(report: &Report) -> String {
         _ => "this service",
     };
     match report.pool.as_ref() {
-        Some(PoolReport { on_all_down: Some(resort), .. }) if report.rule == Rule::Policy => {
-            let answer = resort.answer;
+        Some(PoolLine { on_all_down: Some(instead), .. }) if report.rule == Rule::Policy => {
+            let answer = instead.name();
             format!("nobody is fit to serve, and on_all_down = \"{answer}\" finds nobody with {family}")
         }
         Some(pool) if pool.up > 0 => format!("nobody in service has {family}"),
@@ -66,17 +67,16 @@ fn nobody(report: &Report) -> String {
 }
 
 /// What is answered when nobody is fit, and what the operator chose for it.
-fn last_resort(resort: &LastResort) -> String {
-    let LastResort { answer, left_s, fallback } = resort;
-    let what = match (*answer, left_s, fallback) {
-        (_, _, Some(pool)) => format!("{pool} answers instead"),
-        (_, Some(left_s), _) => format!("who was good last is shown, for {left_s} s more"),
-        ("all", ..) => "whoever lives and does not drain is shown, though it weighs nothing".to_owned(),
-        ("servfail", ..) => "whoever asks is to ask elsewhere, or to use what it remembers".to_owned(),
-        ("last-good", ..) => "who was good last is shown".to_owned(),
-        _ => "nothing is answered".to_owned(),
+fn last_resort(instead: &Instead) -> String {
+    let what = match instead {
+        Instead::Fallback(pool) => format!("{pool} answers instead"),
+        Instead::LastGood(Some(left_s)) => format!("who was good last is shown, for {left_s} s more"),
+        Instead::LastGood(None) => "who was good last is shown".to_owned(),
+        Instead::All => "whoever lives and does not drain is shown, though it weighs nothing".to_owned(),
+        Instead::ServFail => "whoever asks is to ask elsewhere, or to use what it remembers".to_owned(),
+        Instead::NoData => "nothing is answered".to_owned(),
     };
-    format!("nobody is fit to serve, and on_all_down = \"{answer}\": {what}")
+    format!("nobody is fit to serve, and on_all_down = \"{}\": {what}", instead.name())
 }
 
 fn policy_says(report: &Report, policy: Policy, answers: Shown) -> String {

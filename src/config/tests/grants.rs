@@ -206,3 +206,17 @@ fn errors_of_what_could_do_nothing() {
         grant(text);
     }
 }
+
+#[test]
+fn a_grant_without_its_key_says_where_keys_were_looked_for() {
+    let grant = "[[grant]]\nkey = 'api'\n";
+    let (dir, config) = load_files(&[("rollcall.toml", KEY), ("zones/a.toml", grant)]);
+    let wanted =
+        format!("there is no [[key]] \"api\" in {}/rollcall.toml; known: web.", dir.path().display());
+    assert!(config.unwrap_err().to_string().contains(&wanted));
+
+    let overrides =
+        Overrides { zones: Some(dir.path().join("zones")), state: Some("s".into()), ..Overrides::default() };
+    let found = load_with(None, overrides, &|_| None, &mut |_| ()).unwrap_err().to_string();
+    assert!(found.contains("there is no [[key]] \"api\", for no rollcall.toml was read; name it"), "{found}");
+}

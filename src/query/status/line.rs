@@ -11,18 +11,21 @@
 //! ```
 //!
 //! Words of what is there only at times stand only then: of a pool, members that drain or are lost, leases that are held, and
-//! what is answered because nobody is fit. What a member says of itself stands behind what the server says of it, its addresses last. Spaces in it, and keys that are
-//! words of the server's, are written as `\DDD`, so that nobody can say something in the server's name.
+//! what is answered because nobody is fit. What a member says of itself stands behind what the server says of it, its
+//! addresses last. Spaces in it, and keys that are words of the server's, are written as `\DDD`, so that nobody can say
+//! something in the server's name.
 
 mod fixed;
+mod instead;
 mod member;
 mod pool;
 
 use std::io::Write as _;
 
 pub use fixed::Millionths;
+pub use instead::Instead;
 pub use member::{Families, Left, MemberLine, SaidLoad, Srv};
-pub use pool::{AllDown, Kind, PoolLine};
+pub use pool::{Kind, PoolLine};
 
 /// What is said of a pool without members.
 const NOBODY: &str = "no member: nobody has registered, or whoever had has left or let the lease run out";

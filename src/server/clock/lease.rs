@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::server::observe::{Counters, add, increment};
+use crate::server::counters::{Counters, add, increment};
 
 /// How far answers run ahead of what the registrar has judged. Several times as long as it takes to come round when it keeps up:
 /// 50 ms between two looks at its queue, and some 50 ms for the largest group and its fsync. It is also the end of a lease

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::super::clock;
-use super::super::observe::Counters;
+use super::super::counters::Counters;
 use super::super::tests::{registrar, registration};
 use super::*;
 use crate::membership::{Absence, Cause, LeaseRef, Signed};

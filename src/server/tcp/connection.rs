@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::Shared;
 use super::super::clock;
-use super::super::observe::{Event, Tally, increment};
+use super::super::counters::{Event, Tally, increment};
 use super::super::registrar::{Job, ReplyTo, Task};
 use super::places::Held;
 use super::{Limits, stopped};

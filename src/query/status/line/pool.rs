@@ -3,6 +3,9 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
+use serde::{Serialize, Serializer};
+
+use super::instead::Instead;
 use crate::policy::{Policy, Shown};
 
 /// Whose status it is.
@@ -14,16 +17,20 @@ pub enum Kind {
     Service,
 }
 
-/// What is said of a pool, or of one of its services.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is said of a pool, or of one of its services. As JSON it is the `pool` of `rollcall explain --json`, which says in
+/// fields of its own what the name is and whether its client would be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PoolLine {
     /// Its name, with a dot at the end.
     pub name: String,
     /// What it is.
+    #[serde(skip)]
     pub kind: Kind,
     /// How members are picked.
+    #[serde(serialize_with = "policy_name")]
     pub policy: Policy,
-    /// How many members an answer shows.
+    /// How many members an answer shows. In JSON a number, `all`, or `best`.
+    #[serde(serialize_with = "shown_text")]
     pub answers: Shown,
     /// The most that an answer's TTL may be, seconds.
     pub ttl_s: u32,
@@ -40,67 +47,11 @@ pub struct PoolLine {
     /// How many of all these have a lease that is over and held.
     pub held: usize,
     /// What is answered because nobody is fit to serve; `None` while somebody is.
-    pub on_all_down: Option<AllDown>,
+    pub on_all_down: Option<Instead>,
     /// The client that the question was asked for, and whether it would be told.
+    #[serde(skip)]
     pub client: Option<(IpAddr, bool)>,
 }
-
-/// What is answered when nobody is fit to serve, as the pool's `on_all_down` has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AllDown {
-    /// Everybody whose lease runs and that does not drain.
-    All,
-    /// Who was good last, for so many seconds more; `None` if there is nobody, or was too long ago.
-    LastGood(Option<u64>),
-    /// What this pool answers; its name, with a dot at the end.
-    Fallback(String),
-    /// Nothing.
-    NoData,
-    /// SERVFAIL.
-    ServFail,
-}
-
-impl AllDown {
-    /// As it is written, and as the pool is configured.
-    pub fn name(&self) -> &'static str {
-        match self {
-            AllDown::All => "all",
-            AllDown::LastGood(_) => "last-good",
-            AllDown::Fallback(_) => "fallback",
-            AllDown::NoData => "nodata",
-            AllDown::ServFail => "servfail",
-        }
-    }
-
-    fn write(&self, text: &mut Vec<u8>) -> std::io::Result<()> {
-        write!(text, " on-all-down={}", self.name())?;
-        match self {
-            AllDown::LastGood(Some(left_s)) => write!(text, ":{left_s}s"),
-            AllDown::LastGood(None) => write!(text, ":{NOBODY}"),
-            AllDown::Fallback(pool) => write!(text, ":{pool}"),
-            AllDown::All | AllDown::NoData | AllDown::ServFail => Ok(()),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (name, rest) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
-        match (name, rest) {
-            ("all", None) => Some(AllDown::All),
-            ("last-good", Some(NOBODY)) => Some(AllDown::LastGood(None)),
-            ("last-good", Some(left)) => Some(AllDown::LastGood(Some(left.strip_suffix('s')?.parse().ok()?))),
-            // Not for a terminal if it is not in presentation form.
-            ("fallback", Some(pool)) if pool.bytes().all(|octet| octet.is_ascii_graphic()) => {
-                Some(AllDown::Fallback(pool.to_owned()))
-            }
-            ("nodata", None) => Some(AllDown::NoData),
-            ("servfail", None) => Some(AllDown::ServFail),
-            _ => None,
-        }
-    }
-}
-
-/// For how long who was good last is answered, if nobody was.
-const NOBODY: &str = "nobody";
 
 impl Kind {
     pub(super) const ALL: [Kind; 2] = [Kind::Pool, Kind::Service];
@@ -160,7 +111,7 @@ impl PoolLine {
                 "draining" => draining = value.parse().ok()?,
                 "lost" => lost = value.parse().ok()?,
                 "held" => held = value.parse().ok()?,
-                "on-all-down" => on_all_down = Some(AllDown::parse(value)?),
+                "on-all-down" => on_all_down = Some(Instead::parse(value)?),
                 "client" => client = Some(value.parse().ok()?),
                 "told" => is_told = value == "yes",
                 // A later version may say more.
@@ -182,5 +133,17 @@ impl PoolLine {
             on_all_down,
             client: client.map(|client| (client, is_told)),
         })
+    }
+}
+
+fn policy_name<S: Serializer>(policy: &Policy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(policy.name())
+}
+
+fn shown_text<S: Serializer>(shown: &Shown, serializer: S) -> Result<S::Ok, S::Error> {
+    match shown {
+        Shown::All => serializer.serialize_str("all"),
+        Shown::Best => serializer.serialize_str("best"),
+        Shown::AtMost(most) => serializer.serialize_u16(most.get()),
     }
 }

@@ -25,9 +25,9 @@ fn of_member(member: MemberLine) -> Line {
     Line::Member(Box::new(member))
 }
 
-#[test]
-fn strings_read_as_people_would_write_them() {
-    let pool = PoolLine {
+/// A pool that somebody asked for in the name of another.
+fn pool() -> PoolLine {
+    PoolLine {
         name: "web.pool.example.".to_owned(),
         kind: Kind::Pool,
         policy: Policy::LeastUsed,
@@ -41,13 +41,18 @@ fn strings_read_as_people_would_write_them() {
         held: 0,
         on_all_down: None,
         client: Some(("192.0.2.7".parse().unwrap(), false)),
-    };
+    }
+}
+
+#[test]
+fn strings_read_as_people_would_write_them() {
+    let pool = pool();
     let down = PoolLine {
         up: 0,
         draining: 2,
         lost: 3,
         held: 4,
-        on_all_down: Some(AllDown::LastGood(Some(540))),
+        on_all_down: Some(Instead::LastGood(Some(540))),
         client: None,
         ..pool.clone()
     };
@@ -115,6 +120,29 @@ fn strings_read_as_people_would_write_them() {
 }
 
 #[test]
+fn in_json_a_pool_has_the_same_fields_whatever_it_answers() {
+    let fixed = "\"up\":2,\"out\":1,\"gone\":0,\"draining\":0,\"lost\":0,\"held\":0";
+    let spare = || Instead::Fallback("spare.example.".to_owned());
+    let instead = |answer: &str, left_s: &str, fallback: &str| {
+        format!("{{\"answer\":\"{answer}\",\"left_s\":{left_s},\"fallback\":{fallback}}}")
+    };
+    for (answers, shown, on_all_down, resort) in [
+        (Shown::AtMost(NonZeroU16::MIN), "1", None, "null".to_owned()),
+        (Shown::All, "\"all\"", Some(Instead::All), instead("all", "null", "null")),
+        (Shown::Best, "\"best\"", Some(spare()), instead("fallback", "null", "\"spare.example.\"")),
+        (Shown::All, "\"all\"", Some(Instead::LastGood(Some(540))), instead("last-good", "540", "null")),
+        (Shown::All, "\"all\"", Some(Instead::LastGood(None)), instead("last-good", "null", "null")),
+        (Shown::All, "\"all\"", Some(Instead::NoData), instead("nodata", "null", "null")),
+        (Shown::All, "\"all\"", Some(Instead::ServFail), instead("servfail", "null", "null")),
+    ] {
+        let json = serde_json::to_string(&PoolLine { answers, on_all_down, ..pool() }).unwrap();
+        let name = "\"name\":\"web.pool.example.\",\"policy\":\"least-used\"";
+        let wanted = format!("{{{name},\"answers\":{shown},\"ttl_s\":5,{fixed},\"on_all_down\":{resort}}}");
+        assert_eq!(json, wanted);
+    }
+}
+
+#[test]
 fn nobody_says_anything_in_the_servers_name() {
     let liar = MemberLine {
         weight: 1,
@@ -178,13 +206,13 @@ fn any_left() -> impl Strategy<Value = Left> {
     prop_oneof![any::<u64>().prop_map(Left::Seconds), Just(Left::Held), Just(Left::Endless)]
 }
 
-fn any_all_down() -> impl Strategy<Value = AllDown> {
+fn any_instead() -> impl Strategy<Value = Instead> {
     prop_oneof![
-        Just(AllDown::All),
-        option::of(any::<u64>()).prop_map(AllDown::LastGood),
-        "([a-z0-9:-]{1,9}\\.){1,4}".prop_map(AllDown::Fallback),
-        Just(AllDown::NoData),
-        Just(AllDown::ServFail),
+        Just(Instead::All),
+        option::of(any::<u64>()).prop_map(Instead::LastGood),
+        "([a-z0-9:-]{1,9}\\.){1,4}".prop_map(Instead::Fallback),
+        Just(Instead::NoData),
+        Just(Instead::ServFail),
     ]
 }
 
@@ -233,7 +261,7 @@ prop_compose! {
         ],
         (ttl_s, up, out, gone) in any::<(u32, usize, usize, usize)>(),
         (draining, lost, held) in any::<(usize, usize, usize)>(),
-        on_all_down in option::of(any_all_down()),
+        on_all_down in option::of(any_instead()),
         client in option::of(any::<(IpAddr, bool)>()),
     ) -> PoolLine {
         let policy = policy.1;

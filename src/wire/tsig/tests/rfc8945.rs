@@ -1,5 +1,6 @@
 //! RFC 8945 section 5 as a table: a row a rule, with a message, what is said of it, and the TSIG of the reply. Section 5.1
-//! is the client's, section 5.3.1 in `sequence`. Every signed reply's MAC is computed a second time here, from the components as the RFC lists them.
+//! is the client's, section 5.3.1 in `sequence`. Every signed reply's MAC is computed a second time here, from the
+//! components as the RFC lists them.
 
 use ring::hmac;
 
