@@ -146,6 +146,11 @@ pub struct Chooser {
 }
 
 impl Chooser {
+    /// Reads what picking from a list begins with, so that it is at hand.
+    pub fn fetch(&self, ranking: &Ranking) {
+        std::hint::black_box(self.rotors.position(ranking.rotor));
+    }
+
     /// A chooser for worker number `worker`.
     pub fn new(worker: u32, seed: u64) -> Self {
         let (rotors, rng) = (Rotors::new(worker), fastrand::Rng::with_seed(seed));

@@ -19,6 +19,11 @@ impl Rotors {
         Rotors { positions: Vec::new(), stagger: worker }
     }
 
+    /// Where the next answer from a list begins, if any has been given.
+    pub(super) fn position(&self, rotor: RotorId) -> Option<u32> {
+        self.positions.get(rotor.0 as usize).copied()
+    }
+
     /// The place in a list of `len` where this answer begins; the next answer begins with the next, however many this one shows
     /// (RFC 5356 section 4.1.2), so that each is the first equally often.
     ///

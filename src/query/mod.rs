@@ -20,6 +20,7 @@
 //! ```
 
 mod additional;
+mod ahead;
 mod all_down;
 mod browse;
 mod chain;
@@ -46,6 +47,7 @@ use crate::wire::{
 };
 use crate::zone::ZoneSet;
 
+pub use ahead::{Ahead, look_ahead};
 use last_resort::AllDown;
 use opt::{ReplyOpt, cookie};
 pub use scratch::Scratch;

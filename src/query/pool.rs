@@ -173,12 +173,26 @@ impl Writer<'_, '_> {
     ) {
         // Where the target is in the rdata: a SRV's after its priority, weight and port, a binding's after its priority.
         let target = if list.rtype == Rtype::SRV { 6 } else { 2 };
+        let is_uniform = matches!(freshness, Freshness::Whole | Freshness::Frozen);
+        let ttl_s = self.shortened(view.settings.ttl_s, freshness);
         self.scratch.targets.clear();
         let mut previous = None;
         for index in 0..self.scratch.places.len() {
             let Some(&place) = self.scratch.places.get(index) else { return };
             let (record_at, record) = (at, list.record(place as usize));
             at += record.len();
+            // Where each record has the TTL of all, the addresses are at hand. What does not fit whole goes RRset by RRset.
+            if is_uniform
+                && let Some(octets) =
+                    list.along(place as usize).filter(|octets| octets.len() <= self.reply.room())
+            {
+                let target_at = record_at + FIXED_LEN + target;
+                if target_at > POINTER_MAX {
+                    return;
+                }
+                self.aside(Section::Additional, target_at, |writer| writer.put_encoded(octets, ttl_s));
+                continue;
+            }
             let Some(hold) = list.holds.get(place as usize) else { continue };
             // A member that offers the service on several ports stands here several times, side by side.
             if previous.replace(hold.member) == Some(hold.member) {

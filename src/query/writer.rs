@@ -255,13 +255,28 @@ impl<'a, 'b> Writer<'a, 'b> {
     /// not the one that they were encoded with.
     pub fn patch(&mut self, at: usize, ttl_s: Option<u32>) {
         let owner = (self.name_at != HEADER_LEN).then(|| self.owner());
-        if owner.is_none() && ttl_s.is_none() {
-            return;
+        if owner.is_some() || ttl_s.is_some() {
+            self.patch_each(at, owner, ttl_s);
         }
+    }
+
+    /// Puts and counts pre-encoded records, which are known to fit.
+    pub fn put_encoded(&mut self, octets: &[u8], ttl_s: Option<u32>) {
+        let at = self.reply.len();
+        if self.reply.put(octets) {
+            let records = self.patch_each(at, Some(self.owner()), ttl_s);
+            self.count(records);
+        }
+    }
+
+    /// Gives the pre-encoded records from `at` on these, and counts them.
+    fn patch_each(&mut self, at: usize, owner: Option<[u8; 2]>, ttl_s: Option<u32>) -> usize {
+        let mut records = 0;
         let mut rest = self.reply.written_from(at);
         while let Some((fixed, after)) = rest.split_at_mut_checked(FIXED_LEN) {
-            let Some((len, _)) = fixed.get(10..).and_then(|len| len.split_first_chunk()) else { return };
+            let Some((len, _)) = fixed.get(10..).and_then(|len| len.split_first_chunk()) else { break };
             let len = usize::from(u16::from_be_bytes(*len));
+            records += 1;
             if let (Some(owner), Some(place)) = (owner, fixed.get_mut(..2)) {
                 place.copy_from_slice(&owner);
             }
@@ -270,6 +285,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             }
             rest = after.get_mut(len..).unwrap_or_default();
         }
+        records
     }
 }
 

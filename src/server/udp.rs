@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::TrySendError;
+use sdd::Guard;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
@@ -21,7 +22,7 @@ use super::clock::{self, LeaseTime};
 use super::counters::{Event, Tally};
 use super::mmsg::{self, Batch};
 use super::registrar::{Job, ReplyTo, Task};
-use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use crate::query::{self, Ahead, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{Question, Reading};
 
 /// How long a worker waits for a question before it looks whether it is to stop. Four wake-ups a second cost an idle worker
@@ -31,6 +32,9 @@ pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Between attempts on a socket that fails otherwise than by silence: one log line a second, and no spinning.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Datagrams of a batch at most.
+pub const BATCH_MAX: usize = 64;
 
 /// A UDP socket as the workers use it: shared port, no IPv4 on IPv6 sockets, no fragments, and told the asked address if it
 /// has none of its own.
@@ -138,6 +142,10 @@ impl Worker {
         for (i, question) in self.questions.iter_mut().enumerate().take(received) {
             self.readings.push(query::read(&zones, self.batch.request(i), question));
         }
+        let guard = Guard::new();
+        let mut ahead = [Ahead::default(); BATCH_MAX];
+        let places = ahead.get_mut(..received).unwrap_or_default();
+        query::look_ahead(&zones, &guard, &self.questions, &self.readings, &self.scratch, places);
         for (i, (question, reading)) in self.questions.iter().zip(&self.readings).enumerate() {
             let peer = if question.depends_on_client() { self.batch.peer(i) } else { None };
             context.client = peer.map(|peer| peer.address().ip());
@@ -158,6 +166,7 @@ impl Worker {
             };
             self.tally.count(event, 1);
         }
+        drop(guard);
         let troubles = self.batch.send(&self.socket);
         self.tally.count(Event::Unsent, troubles.unsent);
         if troubles.shortened > 0 {

@@ -6,6 +6,7 @@ mod good;
 mod list;
 mod rank;
 
+use std::hint::black_box;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,6 +82,19 @@ pub struct Records {
     groups: Box<[u32]>,
     /// What its member weighs by each record; the first of a member's says what it weighs among the others.
     weights: Box<[u32]>,
+    /// What stands beside them in Additional, if that is plain.
+    along: Option<Along>,
+}
+
+/// The addresses of the members that a list's records name, as encoded for Additional, so that an answer need look at no
+/// member. Only where every member has some, and all have the pool's TTL.
+#[derive(Clone)]
+struct Along {
+    octets: Box<[u8]>,
+    /// Where those of each record's member end; empty when all have the length `each`. The first of a member's records has
+    /// them, the others none.
+    ends: Box<[u32]>,
+    each: u32,
 }
 
 impl Records {
@@ -114,6 +128,28 @@ impl Records {
     /// What the member of the record at a place weighs by it; 0 takes no part.
     pub fn weight(&self, place: usize) -> u32 {
         self.weights.get(place).copied().unwrap_or(0)
+    }
+
+    /// The encoded addresses of the member of the record at a place, if the list has them at hand: empty for all but the first
+    /// of a member's records.
+    pub fn along(&self, place: usize) -> Option<&[u8]> {
+        let Along { octets, ends, each } = self.along.as_ref()?;
+        if ends.is_empty() {
+            let start = place.checked_mul(*each as usize)?;
+            return octets.get(start..start + *each as usize);
+        }
+        let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied())?;
+        octets.get(start as usize..*ends.get(place)? as usize)
+    }
+
+    /// The octets of all records.
+    pub fn encoded(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// The octets of all addresses that are at hand.
+    pub fn encoded_along(&self) -> &[u8] {
+        self.along.as_ref().map_or(&[], |along| &along.octets)
     }
 
     /// How many members have records in it.
@@ -294,6 +330,14 @@ impl PoolView {
         }
     }
 
+    /// Reads a word of each of its parts that answers begin with, so that they are at hand.
+    pub fn fetch(&self) {
+        black_box((self.labels, self.shown_since_ms, self.settings.ttl_s));
+        black_box(self.first_end_ms.load(Ordering::Relaxed));
+        black_box((self.v4.ranking.is_empty(), self.v6.ranking.is_empty()));
+        black_box(self.services.first().and_then(|(name, _)| name.first().copied()));
+    }
+
     /// Resolves the labels left of the pool's name, in lower-case wire form without a root label.
     pub fn below<'v>(&'v self, labels: &'v [u8]) -> Below<'v> {
         const ALL: &[u8] = b"\x03all";
@@ -373,6 +417,11 @@ impl PoolView {
     pub fn service(&self, service: &[u8]) -> Option<&RecordList> {
         let at = self.services.binary_search_by(|(name, _)| name.as_ref().cmp(service)).ok()?;
         self.services.get(at).map(|(_, list)| list)
+    }
+
+    /// The SRV records of the first of its services: mostly the only one.
+    pub fn first_service(&self) -> Option<&RecordList> {
+        self.services.first().map(|(_, list)| list)
     }
 
     /// The SRV records of a service that members registered who drain, if any did.

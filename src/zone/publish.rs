@@ -51,6 +51,8 @@ impl RotorIds {
 pub struct Publisher {
     zone: Arc<Zone>,
     settings: ZoneSettings,
+    /// The settings of pools that are not declared: one for all of them, so that it is at hand for each.
+    defaults: Arc<PoolSettings>,
     pools: HashMap<PoolHandle, Published, RandomState>,
     file: FileMark,
     names: Names,
@@ -100,6 +102,7 @@ impl Publisher {
     pub(super) fn new(zone: Arc<Zone>, settings: ZoneSettings, file: FileMark) -> Self {
         Publisher {
             zone,
+            defaults: Arc::new(settings.defaults.clone()),
             settings,
             pools: HashMap::default(),
             file,
@@ -195,7 +198,7 @@ impl Publisher {
         if self.pools.contains_key(pool) {
             return;
         }
-        let settings = Arc::new(self.settings.defaults.clone());
+        let settings = Arc::clone(&self.defaults);
         let cell = self.zone.index.cell(pool).unwrap_or_else(|| Arc::new(Cell::new(Node::empty())));
         let mut published = Published::new(cell, settings, rotors);
         published.empty_since_ms = Some(now_ms);

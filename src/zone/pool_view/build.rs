@@ -102,10 +102,11 @@ impl ViewBuilder<'_> {
         };
         let addresses = (self.settings.policy, self.settings.addresses);
         let services = self.rotors.services.iter().map(|(service, rotor)| {
-            let list = self.service_list(service, entries, &shown, false);
+            let mut list = self.service_list(service, entries, &shown, false);
+            list.take_along(&members, self.settings.ttl_s, &serving);
             (service.clone(), ranked(list, (self.settings.policy, self.settings.services), *rotor))
         });
-        let services = services.collect();
+        let services: Box<[_]> = services.collect();
         let services_apart = self.services_apart(entries, &shown);
         // Never turned: these are answered as a whole.
         let whole = (Policy::RoundRobin, Shown::All);

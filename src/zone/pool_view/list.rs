@@ -1,9 +1,10 @@
 //! Encoding a list of records, each once.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Hold, Records};
+use super::{Along, Hold, MemberView, Records};
 use crate::wire::Rtype;
 use crate::zone::node::encode;
 
@@ -17,12 +18,13 @@ pub(super) struct ListBuilder {
     groups: Vec<u32>,
     /// One a record.
     weights: Vec<u32>,
+    along: Option<Along>,
 }
 
 impl ListBuilder {
     pub fn new(rtype: Rtype) -> Self {
         let (octets, ends, holds) = (Vec::new(), Vec::new(), Vec::new());
-        ListBuilder { rtype, octets, ends, holds, groups: Vec::new(), weights: Vec::new() }
+        ListBuilder { rtype, octets, ends, holds, groups: Vec::new(), weights: Vec::new(), along: None }
     }
 
     /// How many records it has.
@@ -44,6 +46,35 @@ impl ListBuilder {
         }
     }
 
+    /// Puts the addresses of the members beside their records, which name them.
+    pub fn take_along(&mut self, members: &[MemberView], ttl_s: u32, [v4, v6]: &[ListBuilder; 2]) {
+        let (mut octets, mut ends, mut previous) = (Vec::new(), Vec::with_capacity(self.holds.len()), None);
+        for hold in &self.holds {
+            if previous.replace(hold.member) != Some(hold.member) {
+                let start = octets.len();
+                let Some(member) = members.get(hold.member as usize) else { return };
+                octets.extend_from_slice(v4.octets_of(&member.v4));
+                octets.extend_from_slice(v6.octets_of(&member.v6));
+                // One that lives elsewhere has its addresses looked up, and a shorter TTL has to be written.
+                if octets.len() == start || member.ttl_s != ttl_s {
+                    return;
+                }
+            }
+            ends.push(octets.len() as u32);
+        }
+        let each = equal_length(&mut ends);
+        self.along = Some(Along { octets: octets.into(), ends: ends.into(), each });
+    }
+
+    /// The records at these places, encoded.
+    fn octets_of(&self, places: &Range<u32>) -> &[u8] {
+        let start_of = |place: u32| match place.checked_sub(1) {
+            Some(before) => self.ends.get(before as usize).map_or(self.octets.len(), |&end| end as usize),
+            None => 0,
+        };
+        self.octets.get(start_of(places.start)..start_of(places.end)).unwrap_or_default()
+    }
+
     pub fn finish(mut self) -> Arc<Records> {
         let hasher = foldhash::fast::RandomState::default();
         let mut seen = HashMap::with_capacity_and_hasher(self.holds.len(), hasher);
@@ -57,10 +88,7 @@ impl ListBuilder {
         if distinct == self.holds.len() {
             firsts = Vec::new();
         }
-        let each = self.ends.first().copied().unwrap_or(0);
-        if self.ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
-            self.ends.clear();
-        }
+        let each = equal_length(&mut self.ends);
         if self.groups.len() == self.holds.len() {
             self.groups.clear();
         }
@@ -74,6 +102,16 @@ impl ListBuilder {
             distinct,
             groups: self.groups.into(),
             weights: self.weights.into(),
+            along: self.along,
         })
     }
+}
+
+/// The length that all have, if they have one: then where each ends need not be kept.
+fn equal_length(ends: &mut Vec<u32>) -> u32 {
+    let each = ends.first().copied().unwrap_or(0);
+    if ends.iter().zip(1..).all(|(&end, count)| u64::from(end) == u64::from(each) * count) {
+        ends.clear();
+    }
+    each
 }

@@ -48,7 +48,7 @@ impl Publisher {
         rotors: &mut RotorIds,
         now_ms: u64,
     ) -> Result<(), WireError> {
-        let settings = Arc::new(self.settings.defaults.clone());
+        let settings = Arc::clone(&self.defaults);
         for pool in made {
             if self.pools.contains_key(pool) || !self.may_restore(pool, now_ms) {
                 continue;
