@@ -1,8 +1,8 @@
 //! What a pick costs, and what a ranking: each policy at 4, 64, 1,000 and 10,000 members.
 //!
 //! ```text
-//! cargo bench                                        all of it: some four minutes once it is built
-//! cargo bench -- picked-1/weighted                   what has this in its name
+//! cargo bench --bench picks                          all of it: some four minutes once it is built
+//! cargo bench --bench picks -- picked-1/weighted     what has this in its name
 //! scripts/bench --picks                              all of it, as a table
 //! ```
 //!
@@ -14,60 +14,25 @@
 //!    that nobody ever takes back would end with everybody as busy as can be told.
 //! 4. Time is the CPU's, of this thread: what others do on the machine meanwhile is not in it, but for the caches.
 
+mod measure;
+
 use std::hint::black_box;
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::Duration;
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
+use criterion::measurement::Measurement;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fastrand::Rng;
 use rollcall::membership::{
     Attributes, Crowd, FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseTable, Load, Member, NO_DRAIN,
     PoolHandle, Registered, Roll, Said,
 };
 use rollcall::policy::{Candidate, Chooser, Offer, Policy, Ranking, RotorId, Shown, Warmth};
-use rustix::time::{ClockId, clock_gettime};
+
+use measure::{Cpu, group};
 
 const MEMBERS: [usize; 4] = [4, 64, 1_000, 10_000];
 const PICKED: [u16; 2] = [1, 3];
-/// Samples of a figure, and how long all of them take together.
-const SAMPLES: usize = 30;
-const TIME: Duration = Duration::from_millis(900);
-const WARM_UP: Duration = Duration::from_millis(200);
-
-/// The CPU time of this thread.
-struct Cpu;
-
-impl Measurement for Cpu {
-    type Intermediate = Duration;
-    type Value = Duration;
-
-    fn start(&self) -> Duration {
-        let now = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-    }
-
-    fn end(&self, began: Duration) -> Duration {
-        self.start().saturating_sub(began)
-    }
-
-    fn add(&self, one: &Duration, other: &Duration) -> Duration {
-        *one + *other
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn to_f64(&self, value: &Duration) -> f64 {
-        WallTime.to_f64(value)
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
 
 /// A pool whose leases run, as far as a policy looks into it.
 struct Pool {
@@ -137,13 +102,6 @@ fn candidate(lease: LeaseRef, rng: &mut Rng) -> Candidate {
         picks: 0,
         warmth: Warmth::WARM,
     }
-}
-
-fn group<'c>(criterion: &'c mut Criterion<Cpu>, name: &str) -> BenchmarkGroup<'c, Cpu> {
-    let mut group = criterion.benchmark_group(name);
-    // Equal samples: each is an average, and the median of them forgets those that somebody disturbed.
-    group.sampling_mode(SamplingMode::Flat).sample_size(SAMPLES).measurement_time(TIME).warm_up_time(WARM_UP);
-    group
 }
 
 fn picks(criterion: &mut Criterion<Cpu>) {

@@ -13,8 +13,7 @@ use allocation_counter::{AllocationInfo, measure};
 use rollcall::policy::Policy;
 use rollcall::query::{self, Answered, Context, Outcome, Scratch, Transport};
 use rollcall::wire::Question;
-use rollcall::zone::Identity;
-use sdd::Guard;
+use rollcall::zone::{Identity, free_retired};
 use world::{Setup, World, pool_settings, question_message, question_with_cookie};
 
 /// What one question must come to: a name in the pool's zone, a type, and the kind of answer.
@@ -103,7 +102,8 @@ impl Worker {
 
     /// Asks until everything is warm, then counts.
     fn count(&mut self, world: &World, transport: Transport, message: &[u8]) -> (Outcome, AllocationInfo) {
-        free_what_was_replaced();
+        // Here one thread is registrar and worker, and it is the registrar who frees what he has replaced.
+        free_retired();
         for _ in 0..4 {
             self.ask(world, transport, message);
         }
@@ -112,18 +112,6 @@ impl Worker {
         let info = measure(|| (0..16).for_each(|_| outcome = self.ask(world, transport, message)));
         (outcome, info)
     }
-}
-
-/// Here one thread is registrar and worker. What the registrar replaced is freed by its own thread, some questions later.
-fn free_what_was_replaced() {
-    for _ in 0..10_000 {
-        let guard = Guard::new();
-        if !guard.has_garbage() {
-            return;
-        }
-        guard.accelerate();
-    }
-    panic!("somebody reads on what was replaced");
 }
 
 /// Asks everything over UDP, without EDNS, with it, and with a cookie to be made; and over TCP.

@@ -13,7 +13,7 @@ use super::reload::Served;
 use crate::change::Change;
 use crate::config::{self, Config, ConfigError, Reader};
 use crate::security::Cookies;
-use crate::server::{self, Desk, Listeners, ServeError, Settings, clock};
+use crate::server::{self, Desk, Listeners, ServeError, Settings, SocketSettings, clock};
 use crate::store::{Compacted, Loaded, Store, StoreError};
 use crate::update::{Limits, Registrar, Setup, ZoneInput, member_text};
 use crate::wire::{WireError, lower, name_text};
@@ -83,7 +83,11 @@ fn settings(config: &Config) -> Settings {
         listen: config.listen.clone(),
         workers: config.udp.workers,
         batch: config.udp.batch,
-        receive_buffer_bytes: config.udp.receive_buffer_bytes,
+        sockets: SocketSettings {
+            receive_buffer_bytes: config.udp.receive_buffer_bytes,
+            send_buffer_bytes: config.udp.send_buffer_bytes,
+            busy_poll_us: config.udp.busy_poll_us,
+        },
         tcp_connections: config.tcp.connections,
         tcp_client_connections: config.tcp.client_connections,
         tcp_idle_ms: config.tcp.idle_ms,

@@ -130,7 +130,7 @@ impl Writer<'_, '_> {
     /// What a cut hides, also behind a wildcard.
     fn put_glue(&mut self, zone: &Zone, name: &NameKey, rtype: Rtype) -> Found {
         match find_hidden(zone, name, self.guard) {
-            Place::Name(node) | Place::Wildcard(node) => self.put_of_node(&node, rtype),
+            Place::Name(node) | Place::Wildcard(node) => self.put_of_node(node, rtype),
             _ => Found::NoData,
         }
     }

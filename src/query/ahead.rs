@@ -12,7 +12,7 @@ use std::hint::black_box;
 use sdd::Guard;
 
 use super::Scratch;
-use crate::wire::{Question, Reading, Rtype};
+use crate::wire::{NameKey, Question, Reading, Rtype};
 use crate::zone::{IndexEntry, Node, RecordList, Records, Role, ZoneSet};
 
 /// Octets that come from memory at a time.
@@ -20,64 +20,73 @@ const LINE_LEN: usize = 64;
 /// Lines of a list that are fetched: as many as a processor can wait for at a time, and more than most answers have.
 const LINES_MAX: usize = 16;
 
+/// Questions that are followed together.
+const TOGETHER: usize = 16;
+
 /// How far one question has been followed.
 #[derive(Clone, Copy, Default)]
-pub struct Ahead<'g> {
+struct Ahead<'g> {
     entry: Option<&'g IndexEntry>,
     node: Option<&'g Node>,
     list: Option<&'g RecordList>,
     records: Option<&'g Records>,
 }
 
-/// Follows questions as far as their records. `places` has as many elements as there are questions.
-pub fn look_ahead<'g>(
-    zones: &'g ZoneSet,
+/// Follows the questions of a batch as far as their records. Whoever answers it keeps a guard meanwhile, so that none of its
+/// answers has to take one.
+pub fn look_ahead(zones: &ZoneSet, questions: &[Question], readings: &[Reading], scratch: &Scratch) {
+    let guard = Guard::new();
+    for (questions, readings) in questions.chunks(TOGETHER).zip(readings.chunks(TOGETHER)) {
+        let mut together = [Ahead::default(); TOGETHER];
+        // What waits alone waits no shorter.
+        if let Some(together @ [_, _, ..]) = together.get_mut(..readings.len()) {
+            follow(zones, &guard, questions, readings, scratch, together);
+        }
+    }
+}
+
+fn follow<'g>(
+    zones: &ZoneSet,
     guard: &'g Guard,
     questions: &[Question],
     readings: &[Reading],
     scratch: &Scratch,
-    places: &mut [Ahead<'g>],
+    together: &mut [Ahead<'g>],
 ) {
-    for ((question, reading), ahead) in questions.iter().zip(readings).zip(places.iter_mut()) {
-        let is_one = *reading == Reading::Question;
-        let zone = if is_one { zones.find(&question.name) } else { None };
-        let entry =
-            zone.zip(question.name.suffix(0)).and_then(|(zone, (_, hash))| zone.index.entry(hash, guard));
-        *ahead = Ahead { entry, node: None, list: None, records: None };
+    for ((question, reading), ahead) in questions.iter().zip(readings).zip(together.iter_mut()) {
+        ahead.entry = if *reading == Reading::Question { entry(zones, guard, &question.name) } else { None };
     }
-    for ahead in places.iter_mut() {
+    for ahead in together.iter_mut() {
         ahead.node = ahead.entry.and_then(|entry| entry.guess(guard));
     }
-    // A node is some lines long: what an answer reads of it, and whose turn it is.
-    for (question, ahead) in questions.iter().zip(places.iter_mut()) {
-        let Some(node) = ahead.node else { continue };
-        ahead.list = match &node.role {
-            Role::Pool(view) => match question.qtype {
+    for (question, ahead) in questions.iter().zip(together.iter_mut()) {
+        if let Some(Node { role: Role::Pool(view), .. }) = ahead.node {
+            view.fetch();
+            ahead.list = match question.qtype {
                 Rtype::SRV => view.first_service(),
                 Rtype::AAAA => Some(&view.v6),
                 _ => Some(&view.v4),
-            },
-            _ => None,
-        };
-        if let Role::Pool(view) = &node.role {
-            view.fetch();
+            };
         }
     }
-    for ahead in places.iter_mut() {
+    for ahead in together.iter_mut() {
         ahead.records = ahead.list.map(|list| &**list);
     }
-    for ahead in places.iter() {
+    for ahead in together.iter() {
         if let Some(list) = ahead.list {
             black_box(list.octets_len());
             scratch.chooser.fetch(&list.ranking);
         }
     }
-    for ahead in places.iter() {
-        if let Some(records) = ahead.records {
-            let lines = records.encoded().chunks(LINE_LEN).chain(records.encoded_along().chunks(LINE_LEN));
-            for line in lines.take(LINES_MAX) {
-                black_box(line.first().copied());
-            }
+    for records in together.iter().filter_map(|ahead| ahead.records) {
+        let lines = records.encoded().chunks(LINE_LEN).chain(records.encoded_along().chunks(LINE_LEN));
+        for line in lines.take(LINES_MAX) {
+            black_box(line.first().copied());
         }
     }
+}
+
+fn entry<'g>(zones: &ZoneSet, guard: &'g Guard, name: &NameKey) -> Option<&'g IndexEntry> {
+    let (_, hash) = name.suffix(0)?;
+    zones.find(name)?.index.entry(hash, guard)
 }

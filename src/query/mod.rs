@@ -47,7 +47,7 @@ use crate::wire::{
 };
 use crate::zone::ZoneSet;
 
-pub use ahead::{Ahead, look_ahead};
+pub use ahead::look_ahead;
 use last_resort::AllDown;
 use opt::{ReplyOpt, cookie};
 pub use scratch::Scratch;

@@ -130,14 +130,21 @@ pub fn bind_all(settings: &Settings, mut inherited: Vec<Inherited>) -> Result<Ve
         Some(inherited) => complete(inherited, settings),
         None => bind_address(*wanted, settings),
     };
-    settings.listen.iter().zip(taken).map(bind).collect()
+    let bound: Vec<_> = settings.listen.iter().zip(taken).map(bind).collect::<Result<_, _>>()?;
+    udp::set_busy_poll(bound.iter().flat_map(|bound| &bound.udp), settings.sockets.busy_poll_us);
+    if let Some((address, socket)) = bound.first().and_then(|bound| Some((bound.address, bound.udp.first()?)))
+    {
+        udp::tell_cut_buffers(socket, &settings.sockets)
+            .map_err(|error| ServeError::of_bind(address, "UDP", error))?;
+    }
+    Ok(bound)
 }
 
 fn complete(inherited: Inherited, settings: &Settings) -> Result<Bound, ServeError> {
     let Inherited { address, udp, tcp } = inherited;
-    let (more, bytes) = (settings.workers.saturating_sub(udp.len()), settings.receive_buffer_bytes);
-    let udp = udp.into_iter().map(|socket| udp::take_over(socket, address, bytes));
-    let udp = udp.chain((0..more).map(|_| udp::bind(address, bytes))).collect::<io::Result<_>>();
+    let more = settings.workers.saturating_sub(udp.len());
+    let udp = udp.into_iter().map(|socket| udp::take_over(socket, address, &settings.sockets));
+    let udp = udp.chain((0..more).map(|_| udp::bind(address, &settings.sockets))).collect::<io::Result<_>>();
     Ok(Bound { address, udp: udp.map_err(|error| ServeError::of_bind(address, "UDP", error))?, tcp })
 }
 
@@ -163,7 +170,7 @@ fn bind_address(address: SocketAddr, settings: &Settings) -> Result<Bound, Serve
 fn bind_once(address: SocketAddr, settings: &Settings) -> Result<Bound, ServeError> {
     let tcp = tcp::bind(address).map_err(|error| ServeError::of_bind(address, "TCP", error))?;
     let address = tcp.local_addr().map_err(|error| ServeError::of_bind(address, "TCP", error))?;
-    let udp = (0..settings.workers).map(|_| udp::bind(address, settings.receive_buffer_bytes));
+    let udp = (0..settings.workers).map(|_| udp::bind(address, &settings.sockets));
     let udp = udp.collect::<io::Result<_>>();
     Ok(Bound { address, udp: udp.map_err(|error| ServeError::of_bind(address, "UDP", error))?, tcp })
 }

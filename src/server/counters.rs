@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value, json};
 use tracing::info;
 
+use super::stderr;
 use crate::membership::Cause;
 use crate::query::Answered;
 
@@ -247,6 +248,7 @@ impl Counters {
                 "unsaved": read(&self.unsaved),
             },
             "clock": { "suspended": read(&self.suspensions), "suspended_ms": read(&self.suspended_ms) },
+            "log": { "lost": stderr::lines_lost() },
             "changes": by_cause(&self.changes),
             "names": names,
         })

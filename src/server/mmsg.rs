@@ -105,7 +105,8 @@ impl Peer {
         // SAFETY: the data follow the header, within the same array.
         let data = unsafe { libc::CMSG_DATA(header) };
         match (first.cmsg_level, first.cmsg_type) {
-            // SAFETY: a header of this type is followed by a whole in_pktinfo, aligned as the header is.
+            // SAFETY: a header of this type is followed by an in_pktinfo, aligned as the header is, and CONTROL_MAX has room for
+            // all of it whatever the kernel wrote.
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => unsafe {
                 (*data.cast::<libc::in_pktinfo>()).ipi_ifindex = 0;
             },
@@ -244,8 +245,9 @@ impl Batch {
     }
 
     /// Sends the replies that were set. One that is too long for the link goes again with TC set, so that the client comes
-    /// by TCP (RFC 9715 section 3.1). One that the kernel refuses (the peer's host is unreachable, a filter forbids it, the
-    /// buffer is full) is skipped: its client asks again, the others need not.
+    /// by TCP (RFC 9715 section 3.1). One that the kernel refuses (the peer's host is unreachable, a filter forbids it) is
+    /// skipped: its client asks again, the others need not. A send buffer that is still full after the socket's timeout ends
+    /// the batch.
     pub fn send(&mut self, socket: &UdpSocket) -> Troubles {
         let mut troubles = Troubles::default();
         loop {
@@ -284,7 +286,8 @@ impl Batch {
         self.too_long.clear();
         let (mut unsent, mut done) = (0, 0);
         while let Some(rest @ [_, ..]) = self.headers.get_mut(done..count) {
-            // SAFETY: every header in `rest` was pointed, in the loop above, at buffers that `self` owns.
+            // SAFETY: every header in `rest` was pointed, in the loop above, at buffers that `self` owns; `set_reply` and `cut`
+            // leave no reply longer than its buffer.
             let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
             // The error is the first datagram's: the kernel reports one only when it has sent nothing.
             done += match (usize::try_from(sent), io::Error::last_os_error()) {
@@ -293,6 +296,11 @@ impl Batch {
                 (_, error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
                     self.too_long.push(done);
                     1
+                }
+                // The socket's timeout has passed once. Others wait too, and each reply for itself would make that seconds.
+                (_, error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    unsent += rest.len() as u64;
+                    rest.len()
                 }
                 _ => {
                     unsent += 1;
@@ -315,7 +323,7 @@ pub fn send_one(socket: &UdpSocket, reply: &[u8], peer: &Peer) -> io::Result<()>
     header.msg_iovlen = 1;
     peer.address_to(&mut header);
     loop {
-        // SAFETY: the header points at locals and at `reply`, which the kernel only reads.
+        // SAFETY: the header points, with their lengths, at locals and at `reply`, all of which the kernel only reads.
         if unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) } >= 0 {
             return Ok(());
         }

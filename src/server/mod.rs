@@ -7,6 +7,7 @@
 //!  reload  one thread              reads the files again -------> registrar
 //!  pulse   one thread              shows that this process runs
 //!  hand-over  one thread           lends sockets and store ----> registrar
+//!  log     one thread              writes what all of them say
 //!  main thread                     waits for signals
 //! ```
 //!
@@ -26,6 +27,7 @@ mod registrar;
 mod reload;
 mod running;
 mod secret;
+mod stderr;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -63,11 +65,13 @@ pub use handover::{HandOverError, Predecessor};
 pub use registrar::Commit;
 pub use reload::{Files, Read};
 pub use secret::cookies;
+pub use stderr::{flush_log, log_to_stderr};
+pub use udp::SocketSettings;
 
 /// Threads for TCP: one that composes a large answer does not hold up the connections of the other.
 const TCP_THREADS: usize = 2;
 
-/// What an operator decides about the sockets. Validated by config/: every number is at least 1.
+/// What an operator decides about the sockets. Validated by config/: every number but `busy_poll_us` is at least 1.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to answer, over UDP and TCP alike. Port 0 takes a free port, the same for both.
@@ -76,8 +80,8 @@ pub struct Settings {
     pub workers: usize,
     /// Datagrams that a worker takes at a time; 5.4 KB each, and 1.5 KB for the question.
     pub batch: usize,
-    /// Octets that the kernel holds for each UDP socket.
-    pub receive_buffer_bytes: usize,
+    /// What the kernel is asked for, for each UDP socket.
+    pub sockets: SocketSettings,
     /// TCP connections at a time.
     pub tcp_connections: usize,
     /// Those of one client: an IPv4 address, or an IPv6 network of 64 bits.
@@ -96,6 +100,8 @@ pub struct Settings {
 struct Shared {
     zones: Arc<ArcSwap<ZoneSet>>,
     tasks: Sender<Task>,
+    /// How many tasks may wait for one more to come by UDP.
+    udp_share: usize,
     counters: Arc<Counters>,
     leases: Arc<LeaseClock>,
     cookies: Arc<Cookies>,
@@ -246,6 +252,7 @@ impl Server {
         let shared = Shared {
             zones,
             tasks: queue,
+            udp_share: udp::share_of(settings.update_queue),
             counters: Arc::clone(&counters),
             leases,
             cookies,

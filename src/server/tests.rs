@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::{Commit, Desk, Listeners, ServeError, Server, Settings, udp};
+use super::{Commit, Desk, Listeners, ServeError, Server, Settings, SocketSettings, udp};
 use crate::change::Change;
 use crate::membership::{Cause, LeaseRules};
 use crate::policy::{Policy, Shown};
@@ -19,6 +19,9 @@ use crate::store::Moment;
 use crate::update::{Limits, Registrar, Setup, ZoneInput};
 use crate::wire::{Name, Rcode};
 use crate::zone::{OnAllDown, PoolSettings, ZoneSettings, file};
+
+pub const SOCKETS: SocketSettings =
+    SocketSettings { receive_buffer_bytes: 65_536, send_buffer_bytes: 65_536, busy_poll_us: 0 };
 
 const QUESTION: &[u8] =
     b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04none\x04test\x00\x00\x01\x00\x01";
@@ -93,7 +96,7 @@ fn settings(listen: &[&str]) -> Settings {
         listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         workers: 2,
         batch: 4,
-        receive_buffer_bytes: 65_536,
+        sockets: SOCKETS,
         tcp_connections: 8,
         tcp_client_connections: 8,
         tcp_idle_ms: 10_000,
@@ -122,7 +125,7 @@ fn start_with(settings: &Settings) -> (Server, FakeStore) {
 
 fn ask_udp(address: SocketAddr, message: &[u8]) -> Vec<u8> {
     let own = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
-    let client: UdpSocket = udp::bind(own.parse().unwrap(), 65_536).unwrap();
+    let client: UdpSocket = udp::bind(own.parse().unwrap(), &SOCKETS).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     client.connect(address).unwrap();
     client.send(message).unwrap();

@@ -5,8 +5,9 @@
 //! that one question waits for is fetched while others are read (measured: a quarter of the time an answer, at 100,000
 //! pools).
 
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+mod socket;
+
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -14,68 +15,29 @@ use std::time::Duration;
 
 use crossbeam_channel::TrySendError;
 use sdd::Guard;
-use socket2::{Domain, Protocol, Socket, Type};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::Shared;
 use super::clock::{self, LeaseTime};
 use super::counters::{Event, Tally};
-use super::mmsg::{self, Batch};
+use super::mmsg::Batch;
 use super::registrar::{Job, ReplyTo, Task};
-use crate::query::{self, Ahead, Context, CookieTerms, Outcome, Scratch, Transport};
+use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::wire::{Question, Reading};
+
+pub use socket::{SocketSettings, bind, set_busy_poll, take_over, tell_cut_buffers};
 
 /// How long a worker waits for a question before it looks whether it is to stop. Four wake-ups a second cost an idle worker
 /// 0.02 % of a core.
 pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long a full send buffer may hold up a worker before the reply is given up.
-const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Between attempts on a socket that fails otherwise than by silence: one log line a second, and no spinning.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Datagrams of a batch at most.
-pub const BATCH_MAX: usize = 64;
-
-/// A UDP socket as the workers use it: shared port, no IPv4 on IPv6 sockets, no fragments, and told the asked address if it
-/// has none of its own.
-pub fn bind(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_port(true)?;
-    socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
-    set_options(&socket, address, receive_buffer_bytes)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
-/// A socket that another process has bound in the same way, as this one uses it. Both have it open, and what is set here holds
-/// for both.
-pub fn take_over(
-    socket: UdpSocket,
-    address: SocketAddr,
-    receive_buffer_bytes: usize,
-) -> io::Result<UdpSocket> {
-    let socket = Socket::from(socket);
-    set_options(&socket, address, receive_buffer_bytes)?;
-    Ok(socket.into())
-}
-
-/// All that may be set on a socket whether it is bound or not.
-fn set_options(socket: &Socket, address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<()> {
-    socket.set_recv_buffer_size(receive_buffer_bytes)?;
-    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
-    mmsg::never_fragment(socket, address)?;
-    if address.ip().is_unspecified() {
-        mmsg::ask_for_destination(socket, address)?;
-    }
-    // The kernel doubles what it is asked for, and cuts what exceeds its limit without a word.
-    let granted_bytes = socket.recv_buffer_size()? / 2;
-    if granted_bytes < receive_buffer_bytes {
-        info!(%address, granted_bytes, receive_buffer_bytes, "receive buffer cut: raise net.core.rmem_max");
-    }
-    Ok(())
+/// How many of the registrar's tasks may wait for one more to come by UDP: of four places, one is for TCP alone and for reloads.
+/// Anybody can fill a queue with datagrams, under any address; who comes over TCP has shown where it is, and there are only so
+/// many of it.
+pub fn share_of(update_queue: usize) -> usize {
+    update_queue - update_queue / 4
 }
 
 /// One thread that answers questions.
@@ -142,10 +104,9 @@ impl Worker {
         for (i, question) in self.questions.iter_mut().enumerate().take(received) {
             self.readings.push(query::read(&zones, self.batch.request(i), question));
         }
+        // One for all of them: to take another within it costs next to nothing.
         let guard = Guard::new();
-        let mut ahead = [Ahead::default(); BATCH_MAX];
-        let places = ahead.get_mut(..received).unwrap_or_default();
-        query::look_ahead(&zones, &guard, &self.questions, &self.readings, &self.scratch, places);
+        query::look_ahead(&zones, &self.questions, &self.readings, &self.scratch);
         for (i, (question, reading)) in self.questions.iter().zip(&self.readings).enumerate() {
             let peer = if question.depends_on_client() { self.batch.peer(i) } else { None };
             context.client = peer.map(|peer| peer.address().ip());
@@ -179,9 +140,13 @@ impl Worker {
     }
 }
 
-/// Copies datagram `i` into the registrar's queue. A full queue drops it: the client repeats an UPDATE that is not
+/// Copies datagram `i` into the registrar's queue. A queue that is full up to UDP's share drops it: the client repeats an UPDATE that is not
 /// answered, and by then the queue is shorter.
 fn hand_over(shared: &Shared, socket: &Arc<UdpSocket>, batch: &Batch, i: usize, received_ms: u64) -> Event {
+    // Workers that look at the same moment may each put one more.
+    if shared.tasks.len() >= shared.udp_share {
+        return Event::QueueFull;
+    }
     let Some(&peer) = batch.peer(i) else { return Event::Silent };
     let job = Job {
         message: batch.request(i).into(),
@@ -192,5 +157,17 @@ fn hand_over(shared: &Shared, socket: &Arc<UdpSocket>, batch: &Batch, i: usize, 
     match shared.tasks.try_send(Task::Judge(job)) {
         Ok(()) => Event::Queued,
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Event::QueueFull,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_of_any_length_takes_datagrams() {
+        for (all, udp) in [(1, 1), (3, 3), (4, 3), (8, 6), (4096, 3072)] {
+            assert_eq!(share_of(all), udp, "{all}");
+        }
     }
 }

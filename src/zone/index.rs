@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use sdd::{AtomicShared, Guard, Shared, Tag};
 
 use super::names::WILDCARD;
-use super::{Cell, Node};
+use super::{Cell, Node, retired};
 use crate::wire::{NameHasher, NameKey, WireError};
 
 /// Tables in an index. A new name copies the one it falls into, so a zone of a million names copies about a thousand
@@ -165,6 +165,7 @@ fn shard_of(hash: u64) -> usize {
 fn put(shard: &AtomicShared<Table>, table: Table) {
     let table = (!table.is_empty()).then(|| Shared::new(table));
     drop(shard.swap((table, Tag::None), Ordering::AcqRel));
+    retired::turn();
 }
 
 #[cfg(test)]

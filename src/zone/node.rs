@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use sdd::{AtomicShared, Guard, Shared, Tag};
 
+use super::retired;
 use super::{Listing, PERMANENT_MS, PoolView};
 use crate::wire::Rtype;
 
@@ -137,6 +138,7 @@ impl Cell {
     /// Lets it hold what another one holds.
     pub fn share(&self, node: Shared<Node>) {
         drop(self.0.swap((Some(node), Tag::None), Ordering::AcqRel));
+        retired::turn();
     }
 
     /// Replaces what it holds.

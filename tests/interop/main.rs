@@ -39,6 +39,8 @@ mod reload;
 mod restart;
 mod server;
 mod shares;
+mod sockets;
+mod stalled_log;
 mod strace;
 mod suspended;
 mod table;

@@ -9,7 +9,8 @@ use super::server::Server;
 const PRELUDE: &str = include_str!("python/prelude.py");
 const REQUIREMENTS: &str = include_str!("python/requirements.txt");
 
-fn interpreter() -> PathBuf {
+/// The environment's interpreter.
+pub fn interpreter() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/interop-python/bin/python")
 }
 

@@ -13,7 +13,9 @@ fn everything_has_a_default() {
     assert_eq!(config.state_dir, Path::new("/home/u/.local/state/rollcall"));
     assert_eq!(config.store.cache_bytes, 16 << 20);
     assert!((1..=64).contains(&config.udp.workers));
-    assert_eq!((config.udp.batch, config.udp.receive_buffer_bytes), (16, 4 << 20));
+    let udp = &config.udp;
+    assert_eq!((udp.batch, udp.receive_buffer_bytes, udp.send_buffer_bytes), (16, 4 << 20, 1 << 20));
+    assert_eq!(udp.busy_poll_us, 0);
     let tcp = TcpSettings {
         connections: 1024,
         client_connections: 256,
@@ -58,13 +60,14 @@ fn one_client_has_a_quarter_of_all_connections_unless_it_is_said_otherwise() {
 #[test]
 fn what_is_said_is_taken_and_paths_are_relative_to_the_file() {
     let config = format!(
-        "listen = ['192.0.2.1:53']\nstate = 's'\n{KEY}[store]\ncache_bytes = 1048576\n[udp]\nworkers = 3\n[tcp]\nidle_ms = 500\n[limits]\npools = 7\n[identity]\nversion = 'rollcall'\nnsid = 'fra1'\n"
+        "listen = ['192.0.2.1:53']\nstate = 's'\n{KEY}[store]\ncache_bytes = 1048576\n[udp]\nworkers = 3\nsend_buffer_bytes = 65536\nbusy_poll_us = 10000\n[tcp]\nidle_ms = 500\n[limits]\npools = 7\n[identity]\nversion = 'rollcall'\nnsid = 'fra1'\n"
     );
     let (dir, config) = load_files(&[("rollcall.toml", &config), ("zones/pool.example.zone", ZONE)]);
     let config = config.unwrap();
     assert_eq!(config.listen, ["192.0.2.1:53".parse().unwrap()]);
     assert_eq!(config.state_dir, dir.path().join("s"));
     assert_eq!((config.store.cache_bytes, config.udp.workers), (1 << 20, 3));
+    assert_eq!((config.udp.send_buffer_bytes, config.udp.busy_poll_us), (65_536, 10_000));
     assert_eq!((config.tcp.idle_ms, config.limits.pools), (500, 7));
     let identity = Identity { version: Some("rollcall".into()), hostname: None, nsid: Some("fra1".into()) };
     assert_eq!(config.identity, identity);
@@ -136,6 +139,12 @@ fn server_errors() {
         ),
         ("[udp]\nworkers = 0\n", "rollcall.toml:2:11: `workers` is 0; give 1 to 64"),
         ("[udp]\nreceive_buffer_bytes = -1\n", "rollcall.toml:2:24: `receive_buffer_bytes` is -1; give"),
+        (
+            "[udp]\nsend_buffer_bytes = 65535\n",
+            "rollcall.toml:2:21: `send_buffer_bytes` is 65535; give 65536 to 1073741824",
+        ),
+        ("[udp]\nbusy_poll_us = -1\n", "rollcall.toml:2:16: `busy_poll_us` is -1; give 0 to 10000"),
+        ("[udp]\nbusy_poll_us = 10001\n", "rollcall.toml:2:16: `busy_poll_us` is 10001; give 0 to 10000"),
         (
             "[tcp]\nconnections = '9'\n",
             "rollcall.toml:2:15: `connections`: invalid type: string \"9\", expected i64",

@@ -403,3 +403,37 @@ fn connections_inherit_what_the_listener_was_given() {
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
     }
 }
+
+/// Anybody can send datagrams, and under any address; who comes over TCP finds a place all the same.
+#[test]
+fn a_flood_of_datagrams_leaves_room_for_updates_over_tcp() {
+    let (server, store) = start_with(&Settings { update_queue: 8, ..settings(&["127.0.0.1:0"]) });
+    let counters = Arc::clone(server.counters());
+    let dropped = || counters.to_json()["udp"]["queue_full"].as_u64().unwrap();
+    let held = store.0.lock().unwrap();
+    let flood = udp::bind("127.0.0.1:0".parse().unwrap(), &SOCKETS).unwrap();
+    flood.connect(server.addresses()[0]).unwrap();
+    // The registrar waits for the disk with the first of them; the queue fills behind it, and nobody empties it.
+    let mut sent = 0_u32;
+    while dropped() == 0 {
+        assert!(sent < 500, "datagrams are dropped before the registrar has as many members as it may");
+        flood.send(&registration(&format!("u{sent}"))).unwrap();
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let mut streams = [connect(&server), connect(&server)];
+    for (stream, label) in streams.iter_mut().zip(["t1", "t2"]) {
+        stream.write_all(&framed(1, &registration(label))).unwrap();
+    }
+    while counters.to_json()["tcp"]["queued"].as_u64().unwrap()
+        + counters.to_json()["tcp"]["queue_full"].as_u64().unwrap()
+        < 2
+    {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(held);
+    for stream in &mut streams {
+        assert_eq!(rcode(&heard(stream)), Rcode::NOERROR);
+    }
+    assert_eq!(counters.to_json()["tcp"]["queue_full"], 0);
+}

@@ -12,7 +12,8 @@ use super::{Server, State, WALL_S, beat};
 
 thread_local! {
     /// A server, and what clients see of it, that the last message left as it was: making one takes longer than a message.
-    static UNTOUCHED: Cell<Option<(Server, State)>> = const { Cell::new(None) };
+    /// Made with its first value: what comes to be before it in a thread outlives it, and its zones need what frees them.
+    static UNTOUCHED: Cell<Option<(Server, State)>> = Cell::new(Some(fresh()));
 }
 
 fn fresh() -> (Server, State) {
