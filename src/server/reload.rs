@@ -17,7 +17,7 @@ use super::registrar::{Order, Task};
 use super::{Shared, clock};
 use crate::config::Asked;
 use crate::update::Reload;
-use crate::zone::free_retired;
+use crate::zone::let_go;
 
 /// How long nothing has to move before the files are read: an editor writes, renames and removes within this.
 const QUIET: Duration = Duration::from_millis(100);
@@ -90,7 +90,6 @@ fn put(reload: Reload, shared: Arc<Shared>) {
     if shared.tasks.send(order).is_ok() {
         // Whoever stops the server waits for all who hold this.
         drop(shared);
-        drop(retired.recv());
-        free_retired();
+        let_go(retired.recv().unwrap_or_default());
     }
 }

@@ -6,23 +6,27 @@
 //!  any thread --> bounded queue --> one thread --> standard error
 //! ```
 //!
-//! A queue that is full is waited for once, so that a mass of expiries is logged to the last line where somebody reads. If that
-//! does not help, lines are dropped and counted, and nobody waits any more until the queue has been emptied.
+//! A queue that is full is waited for, 100 ms in all, so that a mass of expiries is logged to the last line where somebody reads. If
+//! that does not help, lines are dropped and counted, and nobody waits any more until the queue has been emptied.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use super::clock;
 
 /// Lines that wait to be written: some 150 octets each, so a megabyte; twice what one look for due leases can say.
 const LINES_MAX: usize = 8192;
-/// How long a thread waits for room, once. A reader that is there makes room for hundreds of lines in that.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long threads wait for room in all, until the queue has been empty again. A reader that is there makes room for hundreds
+/// of lines in that.
+const PATIENCE_MS: u64 = 100;
 /// How long the end of the program waits for its last lines to be taken.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -34,10 +38,9 @@ pub fn log_to_stderr(verbose: bool) -> io::Result<()> {
     let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let (lines, entries) = Lines::new(LINES_MAX);
     let ours = LOG.get_or_init(|| lines);
-    let tell = |lines| warn!(lines, "lines of the log were lost: nobody took them from standard error");
     thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || write(&entries, &ours.lost, &mut io::stderr(), tell))?;
+        .spawn(move || write(&entries, &ours.lost, &mut io::stderr(), told))?;
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
@@ -65,13 +68,54 @@ enum Entry {
     Flush(Sender<()>),
 }
 
-#[derive(Default)]
+/// The line that says so, as the log's own are: it does not go through the queue, which may be full again.
+fn told(lines: u64) -> String {
+    let mut time = String::new();
+    // Without the time it is told all the same.
+    _ = SystemTime.format_time(&mut format::Writer::new(&mut time));
+    format!("{time}  WARN lines of the log were lost: nobody took them from standard error lines={lines}\n")
+}
+
 struct Lost {
     all: AtomicU64,
     /// Those that the log does not tell of yet.
     untold: AtomicU64,
-    /// Whether the queue has been full for longer than it is waited for, and not been empty since.
-    is_stuck: AtomicBool,
+    /// How long a full queue may still be waited for, milliseconds: nothing, once it has been full for that long and not been
+    /// empty since.
+    patience_ms: AtomicU64,
+}
+
+impl Default for Lost {
+    fn default() -> Self {
+        Lost { all: AtomicU64::new(0), untold: AtomicU64::new(0), patience_ms: AtomicU64::new(PATIENCE_MS) }
+    }
+}
+
+impl Lost {
+    /// Whether a line is put into the queue. Of several that wait at a time each may use up what is left.
+    fn put(&self, queue: &Sender<Entry>, line: Entry) -> bool {
+        let line = match queue.try_send(line) {
+            Ok(()) => return true,
+            Err(refused) => refused.into_inner(),
+        };
+        let left_ms = self.patience_ms.load(Ordering::Relaxed);
+        if left_ms == 0 {
+            return false;
+        }
+        let before_ms = clock::now_ms();
+        let is_queued = queue.send_timeout(line, Duration::from_millis(left_ms)).is_ok();
+        let took_ms = if is_queued { clock::now_ms().saturating_sub(before_ms) } else { left_ms };
+        self.patience_ms.store(left_ms.saturating_sub(took_ms), Ordering::Relaxed);
+        is_queued
+    }
+
+    /// Those that are lost and not told of yet are told of now.
+    fn tell(&self, out: &mut impl Write, told: impl Fn(u64) -> String) {
+        let untold = self.untold.swap(0, Ordering::Relaxed);
+        if untold > 0 {
+            _ = out.write_all(told(untold).as_bytes());
+        }
+    }
 }
 
 /// The way into the queue.
@@ -87,13 +131,7 @@ impl Lines {
     }
 
     fn put(&self, line: &[u8]) {
-        let entry = Entry::Line(line.into());
-        let is_queued = match self.lost.is_stuck.load(Ordering::Relaxed) {
-            true => self.queue.try_send(entry).is_ok(),
-            false => self.queue.send_timeout(entry, PATIENCE).is_ok(),
-        };
-        if !is_queued {
-            self.lost.is_stuck.store(true, Ordering::Relaxed);
+        if !self.lost.put(&self.queue, Entry::Line(line.into())) {
             self.lost.all.fetch_add(1, Ordering::Relaxed);
             self.lost.untold.fetch_add(1, Ordering::Relaxed);
         }
@@ -121,27 +159,26 @@ impl Write for &Lines {
 }
 
 /// Writes what comes, in order, until nobody can log any more; tells how many lines were lost as soon as all others are written.
-fn write(entries: &Receiver<Entry>, lost: &Lost, out: &mut impl Write, tell: impl Fn(u64)) {
+fn write(entries: &Receiver<Entry>, lost: &Lost, out: &mut impl Write, told: impl Fn(u64) -> String) {
     while let Ok(entry) = entries.recv() {
         match entry {
             // Nobody is left to tell if it cannot be written.
             Entry::Line(line) => _ = out.write_all(&line),
-            // Nobody waits for it any more if that has taken too long.
-            Entry::Flush(done) => _ = done.try_send(()),
+            Entry::Flush(done) => {
+                lost.tell(out, &told);
+                // Nobody waits for it any more if that has taken too long.
+                _ = done.try_send(());
+            }
         }
         if entries.is_empty() {
-            lost.is_stuck.store(false, Ordering::Relaxed);
-            let untold = lost.untold.swap(0, Ordering::Relaxed);
-            if untold > 0 {
-                tell(untold);
-            }
+            lost.patience_ms.store(PATIENCE_MS, Ordering::Relaxed);
+            lost.tell(out, &told);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::clock;
     use super::*;
 
     /// Takes so many lines when it is told to, and keeps them.
@@ -172,14 +209,16 @@ mod tests {
         let (told, losses) = bounded(8);
         let writer = thread::spawn(move || {
             let mut reader = Reader { takes, taken };
-            write(&entries, &lost, &mut reader, |count| told.send(count).unwrap());
+            write(&entries, &lost, &mut reader, |count| {
+                told.send(count).unwrap();
+                String::new()
+            });
         });
         let log = |n: u32| (&lines).write_all(format!("{n}\n").as_bytes()).unwrap();
         let before_ms = clock::now_ms();
         (0..500).for_each(log);
         let took_ms = clock::now_ms() - before_ms;
-        let patience_ms = PATIENCE.as_millis() as u64;
-        assert!((patience_ms..20 * patience_ms).contains(&took_ms), "{took_ms} ms for 500 lines");
+        assert!((PATIENCE_MS..20 * PATIENCE_MS).contains(&took_ms), "{took_ms} ms for 500 lines");
         // Eight wait, and the one that is being written.
         let all = lines.lost.all.load(Ordering::Relaxed);
         assert!((491..=492).contains(&all), "{all}");

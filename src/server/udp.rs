@@ -33,9 +33,9 @@ pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
 /// Between attempts on a socket that fails otherwise than by silence: one log line a second, and no spinning.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many of the registrar's tasks may wait for one more to come by UDP: of four places, one is for TCP alone and for reloads.
-/// Anybody can fill a queue with datagrams, under any address; who comes over TCP has shown where it is, and there are only so
-/// many of it.
+/// How many of the registrar's tasks may wait for one more to come by UDP: of four places, one is for TCP alone and for
+/// reloads. Anybody can fill a queue with datagrams, under any address; who comes over TCP has shown where it is, and there are
+/// only so many of it.
 pub fn share_of(update_queue: usize) -> usize {
     update_queue - update_queue / 4
 }
@@ -127,7 +127,8 @@ impl Worker {
             };
             self.tally.count(event, 1);
         }
-        drop(guard);
+        // A send may wait, and what the batch has read may have to be freed meanwhile.
+        drop((guard, zones));
         let troubles = self.batch.send(&self.socket);
         self.tally.count(Event::Unsent, troubles.unsent);
         if troubles.shortened > 0 {
@@ -140,8 +141,8 @@ impl Worker {
     }
 }
 
-/// Copies datagram `i` into the registrar's queue. A queue that is full up to UDP's share drops it: the client repeats an UPDATE that is not
-/// answered, and by then the queue is shorter.
+/// Copies datagram `i` into the registrar's queue. A queue that is full up to UDP's share drops it: the client repeats an
+/// UPDATE that is not answered, and by then the queue is shorter.
 fn hand_over(shared: &Shared, socket: &Arc<UdpSocket>, batch: &Batch, i: usize, received_ms: u64) -> Event {
     // Workers that look at the same moment may each put one more.
     if shared.tasks.len() >= shared.udp_share {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
+use sdd::Shared;
 
 use super::file::{StaticRecord, ZoneRecords};
 use super::shape::leads_elsewhere;
@@ -21,8 +22,6 @@ use super::{
     Cell, Dynamic, Index, NameChange, NameRecords, Node, PERMANENT_MS, Publisher, Role, RotorIds, Rrset,
     Shape, Soa, Zone, ZoneSettings, later, parent, pool_needs,
 };
-use sdd::Shared;
-
 use crate::membership::{Cause, PoolHandle, Roll};
 use crate::wire::{NameHasher, NameKey, Rtype, WireError, lower};
 

@@ -67,16 +67,19 @@ impl Index {
         self.shards.get(shard_of(hash))
     }
 
+    fn table<'g>(&self, hash: u64, guard: &'g Guard) -> Option<&'g Table> {
+        self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()
+    }
+
     /// The entry whose name has this hash, if the index has it. It is hardly ever another name's.
     pub fn entry<'g>(&self, hash: u64, guard: &'g Guard) -> Option<&'g Entry> {
-        let table = self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()?;
-        table.find(hash, |entry| entry.hash == hash)
+        self.table(hash, guard)?.find(hash, |entry| entry.hash == hash)
     }
 
     /// What the name holds, if the index has it.
     pub fn find<'g>(&self, name: &[u8], hash: u64, guard: &'g Guard) -> Option<&'g Node> {
-        let table = self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()?;
-        let entry = table.find(hash, |entry| entry.hash == hash && *entry.name == *name)?;
+        let is_it = |entry: &Entry| entry.hash == hash && *entry.name == *name;
+        let entry = self.table(hash, guard)?.find(hash, is_it)?;
         entry.cell.load(guard)
     }
 
@@ -84,8 +87,7 @@ impl Index {
     pub fn find_wildcard<'g>(&self, name: &[u8], hash: u64, guard: &'g Guard) -> Option<&'g Node> {
         let hash = self.hasher.chain(hash, WILDCARD);
         let is_it = |entry: &Entry| entry.hash == hash && entry.name.strip_prefix(WILDCARD) == Some(name);
-        let table = self.shard(hash)?.load(Ordering::Acquire, guard).as_ref()?;
-        table.find(hash, is_it)?.cell.load(guard)
+        self.table(hash, guard)?.find(hash, is_it)?.cell.load(guard)
     }
 
     /// The name's cell, for the writing side.
@@ -98,7 +100,7 @@ impl Index {
         let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
         match &*unread {
             Some(tables) => cell_in(tables.get(shard_of(hash))?),
-            None => cell_in(self.shard(hash)?.load(Ordering::Acquire, &Guard::new()).as_ref()?),
+            None => cell_in(self.table(hash, &Guard::new())?),
         }
     }
 

@@ -53,7 +53,7 @@ pub use names::{has_asterisk, is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
 pub use pool_view::{Below, DrainView, Freshness, Hold, MemberView, PoolView, RecordList, Records};
 pub use publish::{Publisher, RotorIds, labels_of};
-pub use retired::free_retired;
+pub use retired::{free_retired, let_go};
 pub use settings::{LAST_GOOD_MS, OnAllDown, PoolSettings, ZoneSettings};
 use shape::Shape;
 pub use soa::{Soa, is_later, later, next_serial};

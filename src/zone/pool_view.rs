@@ -90,10 +90,10 @@ pub struct Records {
 /// member. Only where every member has some, and all have the pool's TTL.
 #[derive(Clone)]
 struct Along {
-    octets: Box<[u8]>,
+    octets: Arc<[u8]>,
     /// Where those of each record's member end; empty when all have the length `each`. The first of a member's records has
     /// them, the others none.
-    ends: Box<[u32]>,
+    ends: Arc<[u32]>,
     each: u32,
 }
 

@@ -13,14 +13,13 @@ use foldhash::fast::RandomState;
 
 use browsing::Browsing;
 use ranking::Due;
+use sdd::Shared;
 
 use super::build::FileMark;
 use super::names::{Ends, Names};
 use super::pool_view::{PoolRotors, Remembered, ViewBuilder};
 use super::shape::ShapeNames;
 use super::{Cell, Dynamic, Node, OnAllDown, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
-use sdd::Shared;
-
 use crate::membership::{Change, PoolHandle, Roll};
 use crate::policy::RotorId;
 use crate::wire::WireError;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::browsing::put_role;
-use super::{Published, Publisher};
 use sdd::Shared;
 
+use super::browsing::put_role;
+use super::{Published, Publisher};
 use crate::membership::Cause;
 use crate::wire::{Rtype, WireError};
 use crate::zone::build::FileMark;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Published, Publisher, Remembered, RotorIds};
 use sdd::Shared;
 
+use super::{Published, Publisher, Remembered, RotorIds};
 use crate::membership::{PoolHandle, Roll};
 use crate::wire::{WireError, lower};
 use crate::zone::pool_view::PoolRotors;
