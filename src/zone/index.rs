@@ -24,12 +24,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What it leads to, if its name is this one.
-    pub fn node<'g>(&self, name: &[u8], guard: &'g Guard) -> Option<&'g Node> {
-        if *self.name == *name { self.cell.load(guard) } else { None }
-    }
-
-    /// What it leads to, if its name is one as long: a guess, with its first octets fetched.
+    /// What it leads to, if its name is the one that was looked for, whose first octets are fetched.
     pub fn guess<'g>(&self, guard: &'g Guard) -> Option<&'g Node> {
         std::hint::black_box(self.name.first().copied());
         self.cell.load(guard)
