@@ -75,8 +75,8 @@ fn registered() -> Registered {
         own_ttl_s: 30,
         heard_run: 0,
         addresses: Vec::new(),
-        services: Vec::new(),
-        bindings: Vec::new(),
+        services: Vec::new().into(),
+        bindings: Vec::new().into(),
         attributes: Attributes::default(),
         drain_ends_ms: NO_DRAIN,
     };

@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rollcall::membership::{
-    Address, Attributes, Crowd, FOLLOWS_LEASE, LeaseRules, Member, NO_DRAIN, PoolHandle, Registered, Roll,
-    Said, Service,
+    Address, Attributes, Crowd, FOLLOWS_LEASE, LeaseRules, List, Member, NO_DRAIN, PoolHandle, Registered,
+    Roll, Said, Service,
 };
 use rollcall::policy::{Policy, Shown};
 use rollcall::wire::{Name, NameHasher};
@@ -106,8 +106,8 @@ fn registered(address: Ipv4Addr) -> Registered {
         own_ttl_s: 30,
         heard_run: 0,
         addresses: vec![Address { ip: address.into(), lapses_ms: FOLLOWS_LEASE }],
-        services: vec![service],
-        bindings: Vec::new(),
+        services: vec![service].into(),
+        bindings: List::default(),
         attributes: Attributes::default(),
         drain_ends_ms: NO_DRAIN,
     };

@@ -119,7 +119,7 @@ pub(super) fn higher(held: Option<Signed>, newer: Option<Signed>) -> Option<Sign
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absence {
     /// Whose the name was.
-    pub owner: Box<str>,
+    pub owner: Arc<str>,
     /// Until when nobody else gets it, monotonic milliseconds.
     pub name_ends_ms: u64,
     /// The newest signed message that was accepted for the member.

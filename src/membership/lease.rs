@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Signed;
+use super::heartbeat::{Known, Marks, Places};
+use super::{Age, Signed};
 
-/// Slots in a chunk. A chunk is 256 KB, a cache line a slot, and is made when its first slot is needed.
-const CHUNK_SLOTS: usize = 4096;
+/// Slots in a chunk. A chunk is 385 KB, a cache line and a half a slot, and is made when its first slot is needed.
+pub(super) const CHUNK_SLOTS: usize = 4096;
 /// Chunks that a table may have.
 const CHUNKS_MAX: usize = 4096;
 /// Members that one server may hold at a time: 16,777,216.
@@ -87,7 +88,7 @@ pub(super) struct Slot {
     /// Deadline (42 bits, monotonic ms), generation (21 bits), live (1 bit).
     word: AtomicU64,
     /// How long the lease is that runs (32 bits, ms), and whose holds it is subject to (32 bits).
-    terms: AtomicU64,
+    pub(super) terms: AtomicU64,
     /// The newest signed message accepted in this lease: time (48 bits), fudge (16 bits); 0 for none.
     floor: AtomicU64,
     /// The first bits of that message's MAC, and whether its second is sealed.
@@ -113,27 +114,27 @@ impl Crowd {
     pub const MAX: u32 = 4096;
 }
 
-/// All leases of a server. Shared: answers read it, the registrar writes it.
-pub struct LeaseTable {
-    chunks: Box<[OnceLock<Box<[Slot]>>]>,
-    /// By crowd, until when leases that are over are held, monotonic milliseconds.
-    held: Box<[AtomicU64]>,
+/// Slots that are made together.
+struct Chunk {
+    slots: Box<[Slot]>,
+    /// Their heartbeats. Apart from them, for answers read none.
+    known: Box<[Known]>,
+    marks: Marks,
 }
 
-impl Default for LeaseTable {
-    fn default() -> Self {
-        LeaseTable {
-            chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
-            held: (0..Crowd::MAX).map(|_| AtomicU64::new(0)).collect(),
-        }
-    }
+/// All leases of a server. Shared: answers read it, heartbeats and the registrar write it.
+pub struct LeaseTable {
+    chunks: Box<[OnceLock<Chunk>]>,
+    places: Places,
+    /// By crowd, until when leases that are over are held, monotonic milliseconds.
+    held: Box<[AtomicU64]>,
 }
 
 fn pack_terms(lease_ms: u32, crowd: Crowd) -> u64 {
     (u64::from(lease_ms) << 32) | u64::from(crowd.0)
 }
 
-fn lease_ms_of(terms: u64) -> u32 {
+pub(super) fn lease_ms_of(terms: u64) -> u32 {
     (terms >> 32) as u32
 }
 
@@ -159,9 +160,45 @@ fn is_live(word: u64, lease: LeaseRef) -> bool {
 }
 
 impl LeaseTable {
+    /// No leases, of so many members at most whose heartbeats are known again.
+    pub fn new(members_max: usize) -> Self {
+        LeaseTable {
+            chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
+            places: Places::new(members_max),
+            held: (0..Crowd::MAX).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn chunk(&self, slot: u32) -> Option<&Chunk> {
+        self.chunks.get(slot as usize / CHUNK_SLOTS)?.get()
+    }
+
     fn slot(&self, slot: u32) -> Option<&Slot> {
-        let slot = slot as usize;
-        self.chunks.get(slot / CHUNK_SLOTS)?.get()?.get(slot % CHUNK_SLOTS)
+        self.chunk(slot)?.slots.get(slot as usize % CHUNK_SLOTS)
+    }
+
+    /// What a slot's member is known again by.
+    pub(super) fn known(&self, slot: u32) -> Option<&Known> {
+        self.chunk(slot)?.known.get(slot as usize % CHUNK_SLOTS)
+    }
+
+    pub(super) fn marks(&self, chunk: usize) -> Option<&Marks> {
+        Some(&self.chunks.get(chunk)?.get()?.marks)
+    }
+
+    /// How many chunks there may be.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The lease that runs in a slot.
+    pub(super) fn lease_of(&self, slot: u32) -> Option<LeaseRef> {
+        let word = self.slot(slot)?.word.load(Ordering::Acquire);
+        (word & LIVE != 0).then(|| LeaseRef { slot, generation: generation_of(word) })
     }
 
     /// The word of a live lease of this generation.
@@ -177,7 +214,7 @@ impl LeaseTable {
     }
 
     /// The floor of a lease that runs, or that has ended and whose slot nobody has got since.
-    fn floor_slot(&self, lease: LeaseRef) -> Option<&Slot> {
+    pub(super) fn floor_slot(&self, lease: LeaseRef) -> Option<&Slot> {
         let slot = self.slot(lease.slot)?;
         (generation_of(slot.word.load(Ordering::Acquire)) == lease.generation).then_some(slot)
     }
@@ -189,18 +226,30 @@ impl LeaseTable {
     }
 
     /// Raises the floor of a lease; nothing lowers it, but that a message of today takes the place of a floor from a clock
-    /// which was set back since. Whoever renews raises first, so that a renewal that is seen has a floor. A slot rests before
-    /// it is used again, so a claim that dies in here raises nobody else's.
+    /// which was set back since. A slot rests before it is used again, so a claim that dies in here raises nobody else's.
     pub fn raise(&self, lease: LeaseRef, signed: Signed) {
-        let Some(slot) = self.floor_slot(lease) else { return };
+        _ = self.raise_if(lease, signed, |_| true);
+    }
+
+    /// Raises the floor of a lease if the message is newer than it; of two messages of one second, that only one is.
+    pub(super) fn advance(&self, lease: LeaseRef, signed: Signed) -> bool {
+        self.raise_if(lease, signed, |held| signed.age(held) == Age::New)
+    }
+
+    fn raise_if(&self, lease: LeaseRef, signed: Signed, may: impl Fn(Option<Signed>) -> bool) -> bool {
+        let Some(slot) = self.floor_slot(lease) else { return false };
         let held_mac = slot.mac.load(Ordering::Acquire);
-        let raised = |time| signed.and(Signed::unpack((time, held_mac)));
-        let update = |time| Some(Signed::pack(Some(raised(time))).0);
-        let before = slot.floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
+        let held = |time| Signed::unpack((time, held_mac));
+        let update = |time| may(held(time)).then(|| Signed::pack(Some(signed.and(held(time)))).0);
+        let Ok(before) = slot.floor.fetch_update(Ordering::AcqRel, Ordering::Acquire, update) else {
+            return false;
+        };
         // A reader in between sees the MAC of another message, and takes a retry for a new one.
-        if let Some(raised) = before.ok().map(raised).filter(|raised| raised.mac == signed.mac) {
+        let raised = signed.and(held(before));
+        if raised.mac == signed.mac {
             slot.mac.store(Signed::pack(Some(raised)).1, Ordering::Release);
         }
+        true
     }
 
     /// When this lease ends, monotonic milliseconds, a hold of its crowd included; `None` once it has expired or been freed.
@@ -249,7 +298,7 @@ impl LeaseTable {
             let (chunk, within) = (at / CHUNK_SLOTS, at % CHUNK_SLOTS);
             let until = end.min((chunk + 1) * CHUNK_SLOTS);
             if let Some(chunk) = self.chunks.get(chunk).and_then(OnceLock::get) {
-                for slot in chunk.iter().skip(within).take(until - at) {
+                for slot in chunk.slots.iter().skip(within).take(until - at) {
                     let word = slot.word.load(Ordering::Relaxed);
                     if word & LIVE != 0 {
                         let terms = slot.terms.load(Ordering::Relaxed);
@@ -265,8 +314,15 @@ impl LeaseTable {
     pub(super) fn start(&self, slot: u32, begins: &Begins) -> Option<LeaseRef> {
         let Begins { ends_ms, lease_ms, crowd, floor, joined_ms } = *begins;
         let chunk = self.chunks.get(slot as usize / CHUNK_SLOTS)?;
-        let chunk = chunk.get_or_init(|| (0..CHUNK_SLOTS).map(|_| Slot::default()).collect());
-        let place = chunk.get(slot as usize % CHUNK_SLOTS)?;
+        let chunk = chunk.get_or_init(|| Chunk {
+            slots: (0..CHUNK_SLOTS).map(|_| Slot::default()).collect(),
+            known: (0..CHUNK_SLOTS).map(|_| Known::default()).collect(),
+            marks: Marks::default(),
+        });
+        let place = chunk.slots.get(slot as usize % CHUNK_SLOTS)?;
+        if let Some(known) = chunk.known.get(slot as usize % CHUNK_SLOTS) {
+            known.clear();
+        }
         let generation = (u64::from(generation_of(place.word.load(Ordering::Relaxed))) + 1) & GENERATION_MASK;
         let generation = generation as u32;
         let (time, mac) = Signed::pack(floor);
@@ -350,7 +406,7 @@ mod tests {
 
     #[test]
     fn renewal_and_expiry_cannot_both_win() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let lease = table.start(5, &begins(1_000, None)).unwrap();
         assert_eq!(table.ends_ms(lease), Some(1_000));
         assert!(table.renew(lease, 2_000));
@@ -363,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_slot_used_again_does_not_revive_old_claims() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let first = table.start(0, &begins(1_000, None)).unwrap();
         table.end(first);
         let second = table.start(0, &begins(5_000, None)).unwrap();
@@ -375,7 +431,7 @@ mod tests {
 
     #[test]
     fn renewal_only_extends_and_set_shortens_what_it_knows() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let lease = table.start(4_097, &begins(5_000, None)).unwrap();
         assert!(table.renew(lease, 3_000));
         assert_eq!(table.ends_ms(lease), Some(5_000));
@@ -388,7 +444,7 @@ mod tests {
 
     #[test]
     fn racing_renewals_and_expiries_leave_one_winner() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         for round in 0..200 {
             let lease = table.start(1, &begins(1_000, None)).unwrap();
             let (renewed, expired) = std::thread::scope(|scope| {
@@ -403,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_floor_only_rises_and_is_not_the_next_holders() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let signed = |at_s| Signed::new(at_s, 300, 0);
         let lease = table.start(3, &begins(1_000, Some(signed(50)))).unwrap();
         table.raise(lease, signed(70));
@@ -418,7 +474,7 @@ mod tests {
 
     #[test]
     fn racing_messages_leave_the_newest_as_floor() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let lease = table.start(1, &begins(1_000, None)).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..2 {
@@ -433,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_lease_for_ever_is_one_that_the_table_holds() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let lease = table.start(0, &begins(lease_end_ms(7, LEASE_FOREVER_MS), None)).unwrap();
         assert_eq!(table.ends_ms(lease), Some(FOREVER_MS));
         assert_eq!(table.expire(lease, FOREVER_MS - 1), Err(FOREVER_MS));
@@ -446,7 +502,7 @@ mod tests {
 
     #[test]
     fn a_held_lease_goes_on_and_its_deadline_does_not_move() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(10_000);
         let lease = table.start(0, &begins(1_000, None)).unwrap();
         let other = table.start(1, &Begins { crowd: Crowd(2), ..begins(1_000, None) }).unwrap();
         let nobodys = table.start(2, &Begins { crowd: Crowd(0), ..begins(1_000, None) }).unwrap();

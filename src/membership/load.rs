@@ -61,7 +61,8 @@ pub struct KnownLoad {
 }
 
 impl LeaseTable {
-    /// Takes in what a message says of a member's load. Whether it is another now. The registrar alone calls it.
+    /// Takes in what a message says of a member's load. Whether it is another now. Of two messages at once one has the last
+    /// word, as if they had come one after the other; what is smoothed may lack the other's share.
     pub fn say(&self, lease: LeaseRef, said: Said, now_ms: u64, half_life_ms: u32) -> bool {
         let Some(slot) = self.running(lease) else { return false };
         match said {
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_is_said_holds_until_something_else_is() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(100);
         let lease = table.start(9, &begins(5)).unwrap();
         assert_eq!((table.load(lease), table.joined_ms(lease)), (None, 5));
         table.say(lease, Said::Load(Load::of(0.4)), 1_000, 10_000);
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn who_says_the_same_again_stands_as_before() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(100);
         let lease = table.start(9, &begins(5)).unwrap();
         let load = |share| Said::Load(Load::of(share));
         for (said, is_other) in [
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn picks_are_counted_until_the_member_registers_and_are_not_the_next_holders() {
-        let table = LeaseTable::default();
+        let table = LeaseTable::new(100);
         let lease = table.start(1, &begins(5)).unwrap();
         assert_eq!((table.count_pick(lease), table.count_pick(lease), table.picks(lease)), (1, 2, 2));
         table.forget_picks(lease);

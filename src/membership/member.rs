@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Load;
+use super::{List, Load};
 
 /// Which pool: opaque octets, unique in the server (its full name in lower-case wire form).
 pub type PoolHandle = Arc<[u8]>;
@@ -28,7 +28,7 @@ pub const NO_DRAIN: u64 = u64::MAX;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The identity that registered it; others need an admin grant.
-    pub owner: Box<str>,
+    pub owner: Arc<str>,
     /// The lease last granted, milliseconds; [`LEASE_FOREVER_MS`](super::LEASE_FOREVER_MS) for a permanent member.
     pub lease_ms: u32,
     /// How long its name stays its owner's after it was last heard, milliseconds;
@@ -41,9 +41,9 @@ pub struct Member {
     /// Where it serves, sorted by address; empty only for a member that lives elsewhere.
     pub addresses: Vec<Address>,
     /// What it serves; sorted by service, then port.
-    pub services: Vec<Service>,
+    pub services: List<Service>,
     /// How it is to be spoken to; sorted by type, then rdata.
-    pub bindings: Vec<Binding>,
+    pub bindings: List<Binding>,
     /// What it says of itself.
     pub attributes: Attributes,
     /// When its own drain ends, and it leaves, monotonic milliseconds; [`NO_DRAIN`] if it does not drain. Stored by the wall
@@ -64,7 +64,7 @@ pub struct Address {
 }
 
 /// A service that a member offers: what a SRV record says (RFC 2782).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Service {
     /// The service's opaque name (`_http._tcp` in lower-case wire form without a root label).
     pub service: Box<[u8]>,
@@ -80,7 +80,7 @@ pub struct Service {
 }
 
 /// How a member is to be spoken to: what a SVCB or HTTPS record says (RFC 9460).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Binding {
     /// The record's type, a number to membership.
     pub rtype: u16,
@@ -100,8 +100,8 @@ fn follows_lease() -> u64 {
 }
 
 /// Attributes by key, in key order. Keys are lower case; `load` is not among them, it is soft and never stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attributes(Vec<(Box<str>, Box<[u8]>)>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attributes(pub(super) List<(Box<str>, Box<[u8]>)>);
 
 impl Attributes {
     /// The value of `key`.
@@ -114,11 +114,11 @@ impl Attributes {
     pub fn set(&mut self, key: &str, value: &[u8]) {
         match self.0.binary_search_by(|(held, _)| held.as_ref().cmp(key)) {
             Ok(at) => {
-                if let Some((_, held)) = self.0.get_mut(at) {
+                if let Some((_, held)) = self.0.entries_mut().get_mut(at) {
                     *held = value.into();
                 }
             }
-            Err(at) => self.0.insert(at, (key.into(), value.into())),
+            Err(at) => self.0.edit(|held| held.insert(at, (key.into(), value.into()))),
         }
     }
 

@@ -6,7 +6,7 @@
 //! ```text
 //!  edit (from update/) --> Roll --> Change --> published view, store, counters, log
 //!                            |
-//!                            +-- LeaseTable   deadlines, floors, loads: read by every answer, moved by heartbeats
+//!  heartbeat (a worker) ---> +-- LeaseTable   deadlines, floors, loads: read by every answer, moved by heartbeats
 //!                            +-- Wheel        when to look at a lease again
 //!                            +-- Silence      whether so many are silent that the trouble is ours
 //!                            +-- Drains       who gets no more clients, by an operator's word
@@ -23,9 +23,13 @@
 //! 5. A name is on the roll or absent, never both. A floor only rises, and goes with the name from the one to the other.
 
 mod absence;
+mod alike;
 mod change;
 mod drain;
+mod heartbeat;
+mod holders;
 mod lease;
+mod list;
 mod load;
 mod member;
 mod roll;
@@ -35,9 +39,11 @@ mod wheel;
 pub use absence::{AHEAD_S_MAX, Absence, Age, KEY_LEASE_MS_MAX, Signed};
 pub use change::{Cause, Change};
 pub use drain::{Drain, DrainChange};
+pub use heartbeat::{Beat, Digest, Terms};
 pub use lease::{
     Crowd, FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX, lease_end_ms,
 };
+pub use list::List;
 pub use load::{KnownLoad, Load, Said};
 pub use member::{
     Address, Attributes, Binding, ELSEWHERE, FOLLOWS_LEASE, Member, MemberName, NO_DRAIN, PoolHandle, Service,

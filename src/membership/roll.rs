@@ -12,8 +12,11 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::absence::{Absences, higher};
+use super::alike::Alike;
 use super::drain::Drains;
-use super::lease::{Begins, lease_length_ms};
+use super::heartbeat::{Digest, Terms};
+use super::holders::Holders;
+use super::lease::{Begins, lease_end_ms, lease_length_ms};
 use super::silence::Silence;
 use super::wheel::{Timer, Wheel};
 use super::{
@@ -73,8 +76,8 @@ pub struct Entry {
     pub member: Arc<Member>,
     /// Its place in the lease table.
     pub lease: LeaseRef,
-    /// Until when its name is its owner's if nothing more is heard of it, monotonic milliseconds.
-    pub name_ends_ms: u64,
+    /// Until when its name is its owner's if no worker has heard of it since, monotonic milliseconds.
+    name_ends_ms: u64,
     /// The floor that the store has. Heartbeats raise the one in the lease table and are not stored.
     stored: Option<Signed>,
     /// When the timer that counts will fire; timers set for other moments are left over and ignored.
@@ -87,9 +90,17 @@ impl Entry {
         leases.ends_ms(self.lease).unwrap_or(0)
     }
 
+    /// Until when its name is its owner's if nothing more is heard of it, monotonic milliseconds.
+    pub fn name_ends_ms(&self, leases: &LeaseTable) -> u64 {
+        match leases.heard_ms(self.lease) {
+            0 => self.name_ends_ms,
+            heard_ms => self.name_ends_ms.max(lease_end_ms(heard_ms, self.member.key_lease_ms)),
+        }
+    }
+
     /// How it goes when nothing more is heard of it.
-    fn lapsing(&self) -> Leaving {
-        Leaving { name_ends_ms: self.name_ends_ms, signed: None }
+    fn lapsing(&self, leases: &LeaseTable) -> Leaving {
+        Leaving { name_ends_ms: self.name_ends_ms(leases), signed: None }
     }
 }
 
@@ -99,7 +110,7 @@ pub struct Roll {
     wheel: Wheel,
     pools: HashMap<PoolHandle, BTreeMap<MemberName, Entry>, RandomState>,
     /// Who holds each slot.
-    holders: Vec<Option<(PoolHandle, MemberName)>>,
+    holders: Holders,
     /// Slots to use again, the longest free first: a view that is still being read may name the newest.
     free: VecDeque<u32>,
     members: usize,
@@ -109,6 +120,7 @@ pub struct Roll {
     absences: Absences,
     silence: Silence,
     drains: Drains,
+    alike: Alike,
 }
 
 impl Roll {
@@ -116,16 +128,17 @@ impl Roll {
     pub fn new(members_max: usize, now_ms: u64) -> Self {
         let members_max = members_max.min(SLOTS_MAX);
         Roll {
-            leases: Arc::new(LeaseTable::default()),
+            leases: Arc::new(LeaseTable::new(members_max)),
             wheel: Wheel::new(now_ms),
             pools: HashMap::default(),
-            holders: Vec::new(),
+            holders: Holders::default(),
             free: VecDeque::new(),
             members: 0,
             members_max,
             absences: Absences::new(members_max),
             silence: Silence::default(),
             drains: Drains::default(),
+            alike: Alike::default(),
         }
     }
 
@@ -179,7 +192,7 @@ impl Roll {
         let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) else {
             return self.admit(pool, name, registered, now_ms);
         };
-        let Registered { member, ends_ms, name_ends_ms, signed, said, renews, .. } = registered;
+        let Registered { mut member, ends_ms, name_ends_ms, signed, said, renews, .. } = registered;
         let before = Arc::clone(&entry.member);
         let cause = match (before.drains(), member.drains()) {
             (false, true) => Cause::Draining,
@@ -188,6 +201,7 @@ impl Roll {
             _ => Cause::Renewed,
         };
         if *before != member {
+            self.alike.settle(&mut member);
             entry.member = Arc::new(member);
         }
         let after = Arc::clone(&entry.member);
@@ -214,16 +228,16 @@ impl Roll {
         now_ms: u64,
     ) -> Result<Change, RollError> {
         self.room_for(1)?;
-        let Registered { member, ends_ms, name_ends_ms, signed, said, restored, crowd, .. } = registered;
+        let Registered { mut member, ends_ms, name_ends_ms, signed, said, restored, crowd, .. } = registered;
         let left = self.absences.get(pool, name).and_then(|absence| absence.floor(now_ms));
         let floor = higher(left, signed);
         // A freed slot rests until 1,024 others are free too, unless there is no other.
         let slot = match self.free.len() {
             1024.. => self.free.pop_front(),
-            _ if self.holders.len() < SLOTS_MAX => None,
+            _ if self.holders.slots() < SLOTS_MAX => None,
             _ => self.free.pop_front(),
         };
-        let slot = slot.unwrap_or(self.holders.len() as u32);
+        let slot = slot.unwrap_or(self.holders.slots() as u32);
         let full = RollError::Full { members_max: self.members_max };
         // One that was restored was here before this server was: it is no newcomer.
         let joined_ms = if restored { 0 } else { now_ms };
@@ -232,12 +246,9 @@ impl Roll {
         let lease = self.leases.start(slot, &begins).ok_or(full)?;
         // Nobody reads it before it is published, and a first word is not smoothed.
         self.leases.say(lease, said, now_ms, 0);
-        let holder = Some((Arc::clone(pool), name.into()));
-        match self.holders.get_mut(slot as usize) {
-            Some(place) => *place = holder,
-            None => self.holders.push(holder),
-        }
+        self.holders.give(slot, (Arc::clone(pool), name.into()));
         let absence = self.absences.take(pool, name);
+        self.alike.settle(&mut member);
         let member = Arc::new(member);
         let after = Some(Arc::clone(&member));
         let mut entry = Entry { member, lease, name_ends_ms, stored: floor, timer_ms: u64::MAX };
@@ -329,6 +340,7 @@ impl Roll {
     pub fn move_lease(&mut self, change: &Change, now_ms: u64, load_half_life_ms: u32) -> bool {
         let (before_ms, after_ms) = change.ends_ms;
         let Some(lease) = change.lease else { return false };
+        self.leases.forget(lease);
         let is_other = self.leases.say(lease, change.said, now_ms, load_half_life_ms);
         let is_forgotten = change.renews && self.leases.picks(lease) > 0;
         if is_forgotten {
@@ -351,6 +363,30 @@ impl Roll {
         is_forgotten || is_other
     }
 
+    /// Lets workers renew a member's lease by heartbeats of this digest. Only a member of which nothing lapses before its lease
+    /// ends, and of which the store is right.
+    pub fn remember(&self, pool: &[u8], name: &[u8], digest: Digest, terms: Terms) {
+        if let Some(entry) = self.find(pool, name) {
+            self.leases.remember(entry.lease, digest, terms);
+        }
+    }
+
+    /// Has a member's next heartbeat go to the registrar.
+    pub fn forget_heartbeat(&self, pool: &[u8], name: &[u8]) {
+        if let Some(entry) = self.find(pool, name) {
+            self.leases.forget(entry.lease);
+        }
+    }
+
+    /// The pools whose members stand otherwise since the last time, by heartbeats that workers took: a pool for each of them.
+    pub fn take_marks(&self, mut see: impl FnMut(&PoolHandle)) {
+        self.leases.take_marks(|slot| {
+            if let Some((pool, _)) = self.holders.get(slot) {
+                see(pool);
+            }
+        });
+    }
+
     /// Ends the lease of a member that is gone, and frees its slot. After the view is in place that lacks it.
     pub fn release(&mut self, change: &Change) {
         if let Some(entry) = &change.departed {
@@ -360,9 +396,7 @@ impl Roll {
 
     fn free_slot(&mut self, lease: LeaseRef) {
         self.leases.end(lease);
-        if let Some(holder) = self.holders.get_mut(lease.slot as usize) {
-            *holder = None;
-        }
+        self.holders.take(lease.slot);
         self.free.push_back(lease.slot);
     }
 
@@ -383,9 +417,10 @@ impl Roll {
                 // A late tick may find both over: what was over first is why.
                 let is_drained = entry.member.drain_ends_ms <= entry.member.lapses_ms().min(ends_ms);
                 let cause = if is_drained { Cause::Drained } else { Cause::Expired };
-                let leaving = entry.lapsing();
+                let leaving = entry.lapsing(&self.leases);
                 return self.depart(pool, name, cause, leaving, now_ms);
             }
+            self.leases.forget(entry.lease);
             let rest = Arc::new(entry.member.without_lapsed(now_ms));
             let before = std::mem::replace(&mut entry.member, Arc::clone(&rest));
             let floor = self.leases.floor(entry.lease);
@@ -405,7 +440,7 @@ impl Roll {
         let looked_at = timers.len();
         let mut changes = Vec::new();
         for timer in timers {
-            let Some(Some((pool, name))) = self.holders.get(timer.lease.slot as usize) else { continue };
+            let Some((pool, name)) = self.holders.get(timer.lease.slot) else { continue };
             let (pool, name) = (Arc::clone(pool), name.clone());
             if self
                 .find(&pool, &name)
@@ -449,6 +484,8 @@ impl Roll {
             (Some(before), None) => {
                 if let Some(entry) = self.pools.get_mut(pool).and_then(|members| members.get_mut(name)) {
                     entry.member = Arc::clone(before);
+                    // The store may have what is taken back: until it knows better, a heartbeat has to wait for it.
+                    self.leases.forget(entry.lease);
                     let at_ms = before.first_end_ms(entry.ends_ms(&self.leases));
                     Self::set_timer(&mut self.wheel, entry, at_ms);
                 }

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn pick(tournament: &Tournament) -> usize {
-        let (leases, mut picked) = (LeaseTable::default(), 0);
+        let (leases, mut picked) = (LeaseTable::new(10), 0);
         tournament.least(&mut Open::default(), |rank| {
             picked = rank;
             tournament.count(rank, &leases);
@@ -221,7 +221,7 @@ mod tests {
     /// Whether or not the counts of a pick make another the least used at once; here they do among equals alone.
     #[test]
     fn a_pick_has_the_least_used_and_nobody_twice() {
-        let (leases, mut open) = (LeaseTable::default(), Open::default());
+        let (leases, mut open) = (LeaseTable::new(10), Open::default());
         let mut one_is_idle = vec![7 << 20; 20];
         one_is_idle[11] = 1 << 20;
         for loads in [vec![7 << 20; 20], one_is_idle, (0..20).map(|n| (n * 13 % 20) << 20).collect()] {

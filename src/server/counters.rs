@@ -19,6 +19,10 @@ pub enum Event {
     Answered(Answered),
     /// No reply: a response, or no DNS message at all.
     Silent,
+    /// A heartbeat that was known, renewed and answered here.
+    Heartbeat,
+    /// The same message again as the last heartbeat: answered here, and nothing done.
+    Repeat,
     /// Handed to the registrar.
     Queued,
     /// Meant for the registrar, whose queue was full.
@@ -29,9 +33,16 @@ pub enum Event {
     Unsent,
 }
 
-/// Those that are no answers.
-const UNANSWERED: [Event; 5] =
-    [Event::Silent, Event::Queued, Event::QueueFull, Event::Oversized, Event::Unsent];
+/// Those that answer no question.
+const UNANSWERED: [Event; 7] = [
+    Event::Silent,
+    Event::Heartbeat,
+    Event::Repeat,
+    Event::Queued,
+    Event::QueueFull,
+    Event::Oversized,
+    Event::Unsent,
+];
 /// How many there are.
 const EVENTS: usize = Answered::ALL.len() + UNANSWERED.len();
 
@@ -47,10 +58,12 @@ impl Event {
         match self {
             Event::Answered(answered) => answered as usize,
             Event::Silent => FIRST,
-            Event::Queued => FIRST + 1,
-            Event::QueueFull => FIRST + 2,
-            Event::Oversized => FIRST + 3,
-            Event::Unsent => FIRST + 4,
+            Event::Heartbeat => FIRST + 1,
+            Event::Repeat => FIRST + 2,
+            Event::Queued => FIRST + 3,
+            Event::QueueFull => FIRST + 4,
+            Event::Oversized => FIRST + 5,
+            Event::Unsent => FIRST + 6,
         }
     }
 
@@ -58,6 +71,8 @@ impl Event {
         match self {
             Event::Answered(answered) => answered.as_str(),
             Event::Silent => "silent",
+            Event::Heartbeat => "heartbeats",
+            Event::Repeat => "repeats",
             Event::Queued => "queued",
             Event::QueueFull => "queue_full",
             Event::Oversized => "oversized",

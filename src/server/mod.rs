@@ -48,7 +48,7 @@ use tracing::{info, warn};
 use crate::change::Change;
 use crate::query::Scratch;
 use crate::security::Cookies;
-use crate::update::Registrar;
+use crate::update::{Desk as HeartbeatDesk, Heartbeats, Registrar, Request, Taken};
 use crate::zone::ZoneSet;
 use bind::{Bound, bind, bind_all};
 use clock::LeaseClock;
@@ -61,6 +61,7 @@ use threads::{Gate, spawn};
 
 pub use bind::ServeError;
 pub use counters::Counters;
+use counters::Event;
 pub use handover::{HandOverError, Predecessor};
 pub use registrar::Commit;
 pub use reload::{Files, Read};
@@ -105,11 +106,27 @@ struct Shared {
     counters: Arc<Counters>,
     leases: Arc<LeaseClock>,
     cookies: Arc<Cookies>,
+    heartbeats: Arc<Heartbeats>,
     stopping: AtomicBool,
     scratches: AtomicU32,
 }
 
 impl Shared {
+    /// Takes a message that is no question: a heartbeat that is known is answered into `out`, the octets of which are told.
+    fn take_heartbeat(
+        &self,
+        request: &Request<'_>,
+        desk: &mut HeartbeatDesk,
+        out: &mut [u8],
+    ) -> Option<(usize, Event)> {
+        let (len, taken) = self.heartbeats.take(request, clock::wall_s(), desk, out)?;
+        let event = match taken {
+            Taken::Renewed => Event::Heartbeat,
+            Taken::Again => Event::Repeat,
+        };
+        Some((len, event))
+    }
+
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -228,6 +245,7 @@ impl Server {
             .build()
             .map_err(|source| ServeError::Start { what: "the TCP runtime", source })?;
         let cookies = Arc::clone(registrar.cookies());
+        let heartbeats = Arc::clone(registrar.heartbeats());
         runtime.spawn(secret::roll_over(Arc::clone(&cookies), secret::SECRET_LIFE));
         let observer = Observer::new(Arc::clone(&counters));
         let leases = Arc::new(LeaseClock::new(clock::now_ms(), Arc::clone(&counters)));
@@ -256,6 +274,7 @@ impl Server {
             counters: Arc::clone(&counters),
             leases,
             cookies,
+            heartbeats,
             stopping: AtomicBool::new(false),
             scratches: AtomicU32::new(0),
         };

@@ -360,8 +360,10 @@ impl<S: Commit> GroupCommit<S> {
         published.iter().for_each(|change| self.observer.change(change));
         for (job, fate) in judged.iter().zip(fates) {
             let stands = fate == Fate::Stands;
-            if !stands {
-                self.observer.not_stored();
+            match &job.handled.heartbeat {
+                _ if !stands => self.observer.not_stored(),
+                Some(heartbeat) => self.registrar.recognise(heartbeat),
+                None => {}
             }
             self.reply(&job.reply_to, job.handled.reply.as_ref(), stands, clock.wall_s);
         }

@@ -23,6 +23,7 @@ use super::counters::{Event, Tally};
 use super::mmsg::Batch;
 use super::registrar::{Job, ReplyTo, Task};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use crate::update::{Desk, Request};
 use crate::wire::{Question, Reading};
 
 pub use socket::{SocketSettings, bind, set_busy_poll, take_over, tell_cut_buffers};
@@ -50,6 +51,7 @@ pub struct Worker {
     questions: Box<[Question]>,
     readings: Vec<Reading>,
     scratch: Scratch,
+    heartbeats: Desk,
     tally: Tally,
 }
 
@@ -64,6 +66,7 @@ impl Worker {
             batch: Batch::new(width),
             questions: (0..width).map(|_| Question::default()).collect(),
             readings: Vec::with_capacity(width),
+            heartbeats: Desk::default(),
             tally: Tally::default(),
         }
     }
@@ -122,7 +125,10 @@ impl Worker {
                     self.batch.set_reply(i, len);
                     Event::Answered(answered)
                 }
-                Outcome::Registrar => hand_over(&self.shared, &self.socket, &self.batch, i, received_ms),
+                Outcome::Registrar => {
+                    let from = (&*self.shared, &self.socket);
+                    take_update(from, &mut self.batch, &mut self.heartbeats, i, received_ms)
+                }
                 Outcome::Silence => Event::Silent,
             };
             self.tally.count(event, 1);
@@ -139,6 +145,25 @@ impl Worker {
             block.add(&mut self.tally);
         }
     }
+}
+
+/// Answers datagram `i` if it is a heartbeat that is known, or hands it over.
+fn take_update(
+    (shared, socket): (&Shared, &Arc<UdpSocket>),
+    batch: &mut Batch,
+    desk: &mut Desk,
+    i: usize,
+    received_ms: u64,
+) -> Event {
+    if let Some(source) = batch.peer(i).map(|peer| peer.address().ip()) {
+        let (message, out) = batch.reply_buffer(i);
+        let request = Request { message, source, transport: Transport::Udp, received_ms };
+        if let Some((len, event)) = shared.take_heartbeat(&request, desk, out) {
+            batch.set_reply(i, len);
+            return event;
+        }
+    }
+    hand_over(shared, socket, batch, i, received_ms)
 }
 
 /// Copies datagram `i` into the registrar's queue. A queue that is full up to UDP's share drops it: the client repeats an

@@ -23,6 +23,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
@@ -102,7 +103,7 @@ pub(super) struct StoredDrain {
 /// An [`Absence`](crate::membership::Absence) with its ends by the wall clock, milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredAbsence {
-    pub owner: Box<str>,
+    pub owner: Arc<str>,
     /// [`u64::MAX`] for a name that is kept for ever.
     pub name_ends_ms: u64,
     pub floor: Option<Signed>,

@@ -1,5 +1,7 @@
 //! What a start finds in the store, and how it goes back on the roll.
 
+use std::sync::Arc;
+
 use super::{Compacted, names};
 use crate::change::NameFloor;
 use crate::membership::{
@@ -88,7 +90,7 @@ pub struct Absent {
     /// Whose name.
     pub name: MemberName,
     /// The identity that had registered it.
-    pub owner: Box<str>,
+    pub owner: Arc<str>,
     /// For how much longer the name is its owner's, milliseconds; [`FOREVER_MS`] for always.
     pub name_left_ms: u64,
     /// The newest signed message that was accepted for it.

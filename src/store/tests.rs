@@ -49,8 +49,9 @@ pub(super) fn member(heard_run: u32) -> Member {
         own_ttl_s: 30,
         heard_run,
         addresses: vec![address("10.0.0.1"), address("2001:db8::1")],
-        services: vec![Service { service, port: 8080, priority: 0, weight: 10, lapses_ms: FOLLOWS_LEASE }],
-        bindings: vec![Binding { rtype: 65, rdata: [0, 1, 0].into(), lapses_ms: FOLLOWS_LEASE }],
+        services: vec![Service { service, port: 8080, priority: 0, weight: 10, lapses_ms: FOLLOWS_LEASE }]
+            .into(),
+        bindings: vec![Binding { rtype: 65, rdata: [0, 1, 0].into(), lapses_ms: FOLLOWS_LEASE }].into(),
         attributes,
         drain_ends_ms: NO_DRAIN,
     }

@@ -112,6 +112,14 @@ pub(super) fn remove(attributes: &mut Attributes, said: &mut Said, known: Option
     }
 }
 
+/// Of a string that says a load, where its value begins, and what it says as [`merge`] has it; no load if it is a bad one.
+pub(super) fn load_of(string: &[u8]) -> Option<(usize, Option<Load>)> {
+    const KEY: &[u8] = b"load=";
+    let (key, value) = string.split_at_checked(KEY.len())?;
+    key.eq_ignore_ascii_case(KEY)
+        .then(|| (KEY.len(), std::str::from_utf8(value).ok().and_then(share).map(Load::of)))
+}
+
 /// A number as loads are written; "nan" is none.
 fn share(text: &str) -> Option<f64> {
     text.parse().ok().filter(|share: &f64| !share.is_nan())

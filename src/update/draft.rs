@@ -10,8 +10,8 @@ use super::drain;
 use super::names::{member_of, member_text, target_of};
 use super::svcb;
 use crate::membership::{
-    Address, Attributes, Binding, FOLLOWS_LEASE, Load, Member, MemberName, NO_DRAIN, PoolHandle, Roll, Said,
-    Service, lease_end_ms,
+    Address, Attributes, Binding, FOLLOWS_LEASE, List, Load, Member, MemberName, NO_DRAIN, PoolHandle, Roll,
+    Said, Service, lease_end_ms,
 };
 use crate::wire::{Rtype, lower, name_text, same_rdata};
 
@@ -39,6 +39,8 @@ pub(super) struct Verdict {
     pub said: Said,
     /// Whether the message registers anything of it.
     pub renews: bool,
+    /// Whether it registers all that is left of it: then all of that ends with the lease.
+    pub renews_whole: bool,
 }
 
 /// An attribute that a heartbeat had wrong.
@@ -98,8 +100,8 @@ impl Draft {
                 own_ttl_s: 0,
                 heard_run: 0,
                 addresses: Vec::new(),
-                services: Vec::new(),
-                bindings: Vec::new(),
+                services: List::default(),
+                bindings: List::default(),
                 attributes: Attributes::default(),
                 drain_ends_ms: NO_DRAIN,
             },
@@ -139,6 +141,24 @@ impl Draft {
         self.named_attributes && !self.names_records()
     }
 
+    /// Whether the message renews every record that the member has.
+    fn names_whole(&self) -> bool {
+        let Member { addresses, services, bindings, .. } = &self.member;
+        let names_each = addresses.iter().all(|address| self.named_addresses.contains(&address.ip))
+            && services.iter().all(|offer| self.names_service(offer))
+            && bindings.iter().all(|binding| self.names_binding(binding));
+        self.renews_all() || names_each
+    }
+
+    fn names_service(&self, offer: &Service) -> bool {
+        let named = &self.named_services;
+        named.iter().any(|(service, port)| (service, *port) == (&offer.service, offer.port))
+    }
+
+    fn names_binding(&self, binding: &Binding) -> bool {
+        self.named_bindings.iter().any(|(rtype, rdata)| is_it(binding, *rtype, rdata))
+    }
+
     /// Whether the message names records that renew their own type and no other.
     fn names_records(&self) -> bool {
         !self.named_addresses.is_empty() || !self.named_services.is_empty() || !self.named_bindings.is_empty()
@@ -166,7 +186,7 @@ impl Draft {
         let services = &mut self.member.services;
         match services.iter().position(|offer| offer.service == key.0 && offer.port == key.1) {
             Some(at) => {
-                if let Some(offer) = services.get_mut(at) {
+                if let Some(offer) = services.entries_mut().get_mut(at) {
                     (offer.priority, offer.weight) = (srv.priority, srv.weight);
                 }
             }
@@ -174,14 +194,18 @@ impl Draft {
                 return Err(Refusal::Limit(format!("a member has at most {SERVICES_MAX} services")));
             }
             None => {
-                services.push(Service {
+                let offer = Service {
                     service: key.0.clone(),
                     port: srv.port,
                     priority: srv.priority,
                     weight: srv.weight,
                     lapses_ms: FOLLOWS_LEASE,
+                };
+                services.edit(|services| {
+                    services.push(offer);
+                    services
+                        .sort_by(|one, other| (&one.service, one.port).cmp(&(&other.service, other.port)));
                 });
-                services.sort_by(|one, other| (&one.service, one.port).cmp(&(&other.service, other.port)));
             }
         }
         if !self.named_services.contains(&key) {
@@ -200,8 +224,10 @@ impl Draft {
                 )));
             }
             let (rtype, rdata) = (rtype.to_int(), rdata.into());
-            bindings.push(Binding { rtype, rdata, lapses_ms: FOLLOWS_LEASE });
-            bindings.sort_by(|one, other| (one.rtype, &one.rdata).cmp(&(other.rtype, &other.rdata)));
+            bindings.edit(|bindings| {
+                bindings.push(Binding { rtype, rdata, lapses_ms: FOLLOWS_LEASE });
+                bindings.sort_by(|one, other| (one.rtype, &one.rdata).cmp(&(other.rtype, &other.rdata)));
+            });
         }
         if !self.named_bindings.iter().any(|(held, other)| *held == rtype && **other == *rdata) {
             self.named_bindings.push((rtype, rdata.into()));
@@ -314,7 +340,7 @@ impl Draft {
             if self.member.drains() {
                 return Err(Refusal::JoinsDraining { pool: pool.as_ref().into(), name });
             }
-            self.member.owner = registration.owner.clone();
+            self.member.owner = registration.owner.as_ref().into();
         }
         ignored.extend(self.ignored.drain(..).map(|bad| Ignored {
             pool: pool.as_ref().into(),
@@ -334,9 +360,19 @@ impl Draft {
             // A deletion renews nothing.
             false => names_any.then_some(registration.key_lease_ms),
         };
+        let renews_whole = self.names_whole();
         let keep = if leaves { None } else { Some(self.renewed(registration)) };
         let is_by_admin = registration.is_by_admin;
-        Ok(Some(Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews: names_any }))
+        Ok(Some(Verdict {
+            pool,
+            name,
+            keep,
+            key_lease_ms,
+            is_by_admin,
+            said,
+            renews: names_any,
+            renews_whole,
+        }))
     }
 
     /// When its own drain ends: counted from when it first said so, for the same message again is a heartbeat.
@@ -365,21 +401,21 @@ impl Draft {
         for address in &mut self.member.addresses {
             address.lapses_ms = end_of(self.named_addresses.contains(&address.ip), address.lapses_ms);
         }
-        for offer in &mut self.member.services {
+        for offer in self.member.services.entries_mut() {
             let is_named = self
                 .named_services
                 .iter()
                 .any(|(service, port)| (service, *port) == (&offer.service, offer.port));
             offer.lapses_ms = end_of(is_named, offer.lapses_ms);
         }
-        for binding in &mut self.member.bindings {
+        for binding in self.member.bindings.entries_mut() {
             let is_named = self.named_bindings.iter().any(|(rtype, rdata)| is_it(binding, *rtype, rdata));
             binding.lapses_ms = end_of(is_named, binding.lapses_ms);
         }
         let Member { addresses, services, bindings, .. } = &mut self.member;
         let addresses = addresses.iter_mut().map(|address| &mut address.lapses_ms);
-        let services = services.iter_mut().map(|offer| &mut offer.lapses_ms);
-        let bindings = bindings.iter_mut().map(|binding| &mut binding.lapses_ms);
+        let services = services.entries_mut().iter_mut().map(|offer| &mut offer.lapses_ms);
+        let bindings = bindings.entries_mut().iter_mut().map(|binding| &mut binding.lapses_ms);
         let mut ends: Vec<&mut u64> = addresses.chain(services).chain(bindings).collect();
         let lease_ends_ms = ends.iter().map(|end_ms| **end_ms).max().unwrap_or(new_ends_ms);
         for end_ms in &mut ends {

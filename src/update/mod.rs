@@ -18,6 +18,7 @@ mod draft;
 mod drain;
 mod explain;
 mod floors;
+mod heartbeat;
 mod left;
 mod message;
 mod names;
@@ -36,6 +37,7 @@ pub use attributes::BadAttribute;
 pub use draft::Ignored;
 pub use drain::DRAIN_S_MAX;
 pub use explain::{Explainer, Explanation, Judgement, Reason, Stay, Told};
+pub use heartbeat::{Desk, Heartbeat, Heartbeats, Taken};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};
 pub use registrar::{

@@ -39,8 +39,6 @@ pub(super) struct Plan {
     pub gone: Vec<Gone>,
     /// How long what the message is about stays, the least of all.
     pub left: Left,
-    /// What the message's KEY-LEASE came to, seconds.
-    pub key_lease_s: Option<u32>,
     /// Attributes that a heartbeat had wrong: ignored, and logged.
     pub ignored: Vec<Ignored>,
 }
@@ -198,7 +196,7 @@ impl<'a> Drafts<'a> {
         let is_own = |drafts: &Self, member: &Member| {
             let source = drafts.sent.source;
             let is_mine = |grant: &Grant| {
-                drafts.owner(grant) == member.owner
+                *drafts.owner(grant) == *member.owner
                     && (!grant.own_address || member.addresses.iter().all(|address| address.ip == source))
             };
             // Drafted just now by the sender, or owned under the pool's first grant, or under one for its addresses.

@@ -1,6 +1,7 @@
 //! The registrar: owns the roll and the zones' writing sides, and judges every message that is not a plain question.
 
 mod publish;
+mod recognise;
 mod reload;
 mod replay;
 mod reserve;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::floors::NameFloors;
+use super::heartbeat::{Heartbeat, Heartbeats};
 use super::pending::Pending;
 use super::reply::{ReplyPlan, Signature};
 use super::seconds::Seconds;
@@ -77,6 +79,8 @@ pub struct Handled {
     pub ignored: Vec<Ignored>,
     /// The reply; `None` if the message deserves none.
     pub reply: Option<ReplyPlan>,
+    /// What its next heartbeat is known again by, once this one stands.
+    pub heartbeat: Option<Heartbeat>,
     /// Nothing was done, because the message depends on a change that is not published yet: it is to be handed in again after
     /// the next [`Registrar::publish`].
     pub waits: bool,
@@ -138,7 +142,7 @@ pub struct Registrar {
     published: Arc<ZoneSet>,
     roll: Roll,
     rotors: RotorIds,
-    keyring: Keyring,
+    heartbeats: Arc<Heartbeats>,
     cookies: Arc<Cookies>,
     run: u32,
     question: Question,
@@ -169,6 +173,7 @@ impl Registrar {
             serials.insert(lower(settings.apex.as_slice()), serial);
             drafts.push((Draft::new(settings, &records, &hasher)?, grants));
         }
+        let heartbeats = Arc::new(Heartbeats::new(Arc::clone(roll.leases()), keyring));
         let published = Arc::new(ZoneSet::new(Vec::new(), hasher, Arc::clone(roll.leases())));
         let mut registrar = Registrar {
             zones: Zones::default(),
@@ -180,7 +185,7 @@ impl Registrar {
             published,
             roll,
             rotors: RotorIds::default(),
-            keyring,
+            heartbeats,
             cookies,
             run,
             question: Question::default(),
@@ -214,6 +219,11 @@ impl Registrar {
     /// The cookies, for those who answer.
     pub fn cookies(&self) -> &Arc<Cookies> {
         &self.cookies
+    }
+
+    /// The heartbeats that need no registrar, for those who receive messages.
+    pub fn heartbeats(&self) -> &Arc<Heartbeats> {
+        &self.heartbeats
     }
 
     /// Members in all pools.
@@ -252,6 +262,7 @@ impl Registrar {
             kind: RefusalKind::Other,
             ignored: Vec::new(),
             reply: None,
+            heartbeat: None,
             waits: false,
         };
         let Some(header) = Header::read(request.message).filter(|header| !header.is_response()) else {
@@ -302,7 +313,8 @@ impl Registrar {
         let Some(record) = TsigRecord::find(request.message)? else {
             return Ok((Sent { sender: Sender::Unsigned, source, is_proven }, Signature::None));
         };
-        let key = self.keyring.get(&record.key_name);
+        let keyring = self.heartbeats.keyring();
+        let key = keyring.get(&record.key_name);
         let signer = tsig::verify(request.message, &record, key, clock.wall_s)?;
         let sender = Sender::Key(Arc::clone(signer.key()));
         Ok((Sent { sender, source, is_proven }, Signature::Signer(Box::new(signer))))

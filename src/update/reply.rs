@@ -3,7 +3,7 @@
 use super::left::Left;
 use super::plan::Plan;
 use super::{Refusal, Request};
-use crate::membership::Signed;
+use crate::membership::{KEY_LEASE_MS_MAX, Signed};
 use crate::query::Transport;
 use crate::wire::tsig::{Signer, TsigFailure};
 use crate::wire::{
@@ -60,11 +60,7 @@ impl ReplyPlan {
         let whole = name.filter(|(name, end)| HEADER_LEN + name.len() == *end);
         let section = whole.and_then(|(_, end)| message.get(HEADER_LEN..end + 4)).unwrap_or_default();
         let edns = find_edns(message, &header, HEADER_LEN + section.len());
-        let size = match (request.transport, &edns) {
-            (Transport::Tcp, _) => usize::from(u16::MAX),
-            (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(UDP_PAYLOAD_MAX)),
-            (Transport::Udp, None) => 512,
-        };
+        let size = size_for(request.transport, edns.as_ref());
         ReplyPlan {
             header,
             section: section.to_vec(),
@@ -101,13 +97,8 @@ impl ReplyPlan {
     /// Returns a granted lease (RFC 9664 section 5), always, and in the size that was asked for: what is left of what the
     /// message is about, 0 where nothing stays. What is permanent is granted what was asked for: it stays that long too.
     pub(super) fn grant(&mut self, asked: LeaseOption, plan: &Plan) {
-        let lease_s = match plan.left {
-            Left::Nothing | Left::Ms(0) => 0,
-            Left::Permanent => asked.lease_s,
-            Left::Ms(left_ms) => u32::try_from((left_ms / 1000).max(1)).unwrap_or(u32::MAX),
-        };
         if let Some(opt) = &mut self.opt {
-            opt.lease = Some(LeaseOption { lease_s, key_lease_s: plan.key_lease_s });
+            opt.lease = Some(granted(asked, plan.left));
         }
     }
 
@@ -121,9 +112,7 @@ impl ReplyPlan {
 
     /// When the request was signed, and by what MAC it is known again.
     pub(super) fn signed(&self) -> Option<Signed> {
-        let signer = self.signer()?;
-        let mac = signer.request_mac().first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
-        Some(Signed::new(signer.time_signed_s(), signer.fudge_s(), mac))
+        self.signer().map(signed_by)
     }
 
     /// Whether it answers a question, and so waits for no commit: it is true now, and less so later.
@@ -149,25 +138,78 @@ impl ReplyPlan {
     }
 
     fn build(&self, committed: bool) -> Vec<u8> {
-        // Header, a section of at most 259 octets, an OPT of under 300.
-        let mut buffer = [0; 1024];
-        let limit = self.size.saturating_sub(self.tsig.len()).max(HEADER_LEN);
-        let Some(mut reply) = Reply::new(&mut buffer, limit) else { return Vec::new() };
-        let mut counts = [0; 4];
-        if !self.section.is_empty() {
-            counts[0] = u16::from(reply.put(&self.section));
-        }
-        if let Some(opt) = &self.opt {
-            // Words give way before the record does.
-            let plain = OptRecord { lease: None, error: None, ..opt.clone() };
-            let opt = if committed { opt } else { &plain };
-            counts[3] = u16::from(opt.put(&mut reply) || plain.put(&mut reply));
-        }
+        // Words give way before the record does.
+        let plain = self.opt.as_ref().map(|opt| OptRecord { lease: None, error: None, ..opt.clone() });
+        let opt = if committed { self.opt.as_ref() } else { plain.as_ref() };
         let rcode = if committed { self.rcode } else { Rcode::SERVFAIL };
         let flags = if self.is_truncated { FLAG_TC } else { 0 };
-        let len = reply.finish(&self.header, flags, rcode, counts);
+        let size = self.size.saturating_sub(self.tsig.len()).max(HEADER_LEN);
+        let body = Body { header: &self.header, section: &self.section, size };
+        let mut buffer = [0; BODY_MAX];
+        let len = body.put(&mut buffer, opt, plain.as_ref(), flags, rcode);
         buffer.get(..len).unwrap_or_default().to_vec()
     }
+}
+
+/// Octets of a response without its TSIG at most: header, a section of at most 259, an OPT of under 300.
+pub(super) const BODY_MAX: usize = 1024;
+
+/// What a response says before its OPT, and how long it may be.
+pub(super) struct Body<'a> {
+    pub header: &'a Header,
+    pub section: &'a [u8],
+    /// Without the TSIG.
+    pub size: usize,
+}
+
+impl Body<'_> {
+    /// Writes a response with `opt`, or with `plain` if that does not fit. How long it is.
+    pub fn put(
+        &self,
+        buffer: &mut [u8],
+        opt: Option<&OptRecord<'_>>,
+        plain: Option<&OptRecord<'_>>,
+        flags: u16,
+        rcode: Rcode,
+    ) -> usize {
+        let Some(mut reply) = Reply::new(buffer, self.size) else { return 0 };
+        let mut counts = [0; 4];
+        if !self.section.is_empty() {
+            counts[0] = u16::from(reply.put(self.section));
+        }
+        let is_put =
+            opt.is_some_and(|opt| opt.put(&mut reply)) || plain.is_some_and(|opt| opt.put(&mut reply));
+        counts[3] = u16::from(is_put);
+        reply.finish(self.header, flags, rcode, counts)
+    }
+}
+
+/// Octets that a client takes.
+pub(super) fn size_for(transport: Transport, edns: Option<&Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(UDP_PAYLOAD_MAX)),
+        (Transport::Udp, None) => 512,
+    }
+}
+
+/// The lease that is granted where one was asked for, when what the message is about stays for so long.
+pub(super) fn granted(asked: LeaseOption, left: Left) -> LeaseOption {
+    let lease_s = match left {
+        Left::Nothing | Left::Ms(0) => 0,
+        Left::Permanent => asked.lease_s,
+        Left::Ms(left_ms) => u32::try_from((left_ms / 1000).max(1)).unwrap_or(u32::MAX),
+    };
+    LeaseOption {
+        lease_s,
+        key_lease_s: asked.key_lease_s.map(|seconds| seconds.min(KEY_LEASE_MS_MAX / 1000)),
+    }
+}
+
+/// When a request was signed, and by what MAC it is known again.
+pub(super) fn signed_by(signer: &Signer) -> Signed {
+    let mac = signer.request_mac().first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
+    Signed::new(signer.time_signed_s(), signer.fudge_s(), mac)
 }
 
 /// The message's OPT record, if the records up to it can be read: a refusal of anything else is told in words then.

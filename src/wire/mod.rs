@@ -25,7 +25,9 @@ pub use edns::{
 pub use header::{FLAG_AA, FLAG_CD, FLAG_QR, FLAG_RD, FLAG_TC, HEADER_LEN, Header};
 pub use name::{NAME_MAX, Name, NameHasher, NameKey, label_text, lower, name_in_message, name_text};
 pub use question::{Question, Reading};
-pub use record::{RawRecord, address_in, canonical_rdata, expand_rdata, read_record, same_rdata, skip_name};
+pub use record::{
+    RawRecord, address_in, canonical_rdata, expand_rdata, pointer_in, read_record, same_rdata, skip_name,
+};
 pub use reply::Reply;
 pub use shape::{Field, Shape, is_tag, shape};
 

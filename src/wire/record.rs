@@ -59,6 +59,19 @@ pub fn skip_name(message: &[u8], at: usize) -> Result<usize, WireError> {
     }
 }
 
+/// Where the compression pointer leads to that ends the name at `at`, if one does and the name can be read that far.
+pub fn pointer_in(message: &[u8], at: usize) -> Option<usize> {
+    let mut pos = at;
+    loop {
+        match *message.get(pos)? {
+            0 => return None,
+            len @ 1..=63 => pos += 1 + usize::from(len),
+            192..=255 => return Some(usize::from(u16_at(message, pos)? & 0x3FFF)),
+            _ => return None,
+        }
+    }
+}
+
 /// Reads the record that starts at `at`.
 pub fn read_record(message: &[u8], at: usize) -> Result<RawRecord, WireError> {
     let fixed = skip_name(message, at)?;

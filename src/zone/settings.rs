@@ -69,6 +69,11 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// Whether the pool is ranked anew when members say how busy they are, or warm up.
+    pub fn ranks_anew(&self) -> bool {
+        self.policy.ranks_by_load() || self.warm_up_ms > 0
+    }
+
     /// Whether this client is told what the pool makes of its members.
     pub fn shows_status_to(&self, client: IpAddr) -> bool {
         self.debug_from.iter().any(|network| network.contains(client))

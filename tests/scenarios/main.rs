@@ -9,6 +9,7 @@ mod drain;
 mod drained;
 mod edns;
 mod elsewhere;
+mod heartbeats;
 mod hostile_zones;
 mod kept;
 mod leases;

@@ -228,8 +228,8 @@ fn crowd(members: u32) -> World {
             own_ttl_s: 30,
             heard_run: 1,
             addresses: vec![Address { ip, lapses_ms }],
-            services: vec![Service { service, port, priority: 0, weight: 1, lapses_ms }],
-            bindings: Vec::new(),
+            services: vec![Service { service, port, priority: 0, weight: 1, lapses_ms }].into(),
+            bindings: Vec::new().into(),
             attributes: Attributes::default(),
             drain_ends_ms: NO_DRAIN,
         };

@@ -16,7 +16,9 @@ use rollcall::policy::Policy;
 use rollcall::query::{self, Answered, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::Cookies;
 use rollcall::store::{Moment, Store};
-use rollcall::update::{self, Clock, Limits, Registrar, Reload, Reloaded, Request, Silenced, ZoneInput};
+use rollcall::update::{
+    self, Clock, Desk, Limits, Registrar, Reload, Reloaded, Request, Silenced, Taken, ZoneInput,
+};
 use rollcall::wire::{NameKey, Question};
 use rollcall::zone::{Draft, PoolSettings};
 
@@ -43,6 +45,18 @@ pub struct Updated {
     pub ignored: usize,
 }
 
+impl Updated {
+    fn of(octets: Vec<u8>) -> Self {
+        let reply = Message::from_vec(&octets).expect("a reply that parses");
+        let lease = reply.edns.as_ref().and_then(|edns| edns.option(2.into())).map(|option| match option {
+            EdnsOption::Unknown(_, data) => data.clone(),
+            other => panic!("{other:?}"),
+        });
+        let (rcode, refusal, causes) = (reply.metadata.response_code, None, Vec::new());
+        Updated { octets, rcode, lease, refusal, causes, ignored: 0 }
+    }
+}
+
 pub struct World {
     pub registrar: Registrar,
     pub scratch: Scratch,
@@ -60,6 +74,11 @@ pub struct World {
     pub silenced: Vec<Silenced>,
     /// As what the last answer is counted.
     pub answered: Option<Answered>,
+    /// Whether heartbeats that are known are taken where they come in, as a server's workers do.
+    pub has_workers: bool,
+    desk: Desk,
+    /// Heartbeats that were.
+    pub taken: usize,
 }
 
 impl World {
@@ -146,6 +165,9 @@ impl World {
             source: "127.0.0.1".parse().unwrap(),
             silenced: Vec::new(),
             answered: None,
+            has_workers: true,
+            desk: Desk::default(),
+            taken: 0,
         }
     }
 
@@ -268,7 +290,7 @@ impl World {
         self.send(&octets)
     }
 
-    /// Sends any message to the registrar.
+    /// Sends any message that is no question.
     pub fn send(&mut self, octets: &[u8]) -> Updated {
         self.send_over(Transport::Udp, octets)
     }
@@ -276,24 +298,25 @@ impl World {
     pub fn send_over(&mut self, transport: Transport, octets: &[u8]) -> Updated {
         let request = Request { message: octets, source: self.source, transport, received_ms: self.now_ms };
         let clock = Clock { now_ms: self.now_ms, wall_s: self.wall_ms / 1000 };
+        if self.has_workers {
+            let heartbeats = self.registrar.heartbeats();
+            let mut out = vec![0; 65_535];
+            if let Some((len, taken)) = heartbeats.take(&request, clock.wall_s, &mut self.desk, &mut out) {
+                out.truncate(len);
+                self.taken += 1;
+                let causes = if taken == Taken::Renewed { vec![Cause::Renewed] } else { Vec::new() };
+                return Updated { causes, ..Updated::of(out) };
+            }
+        }
         let handled = self.registrar.handle(&request, clock);
         let is_floor = |change: &&Change| matches!(change, Change::Floor(_));
         let causes = handled.changes.iter().filter(|change| !is_floor(change)).map(Change::cause).collect();
         self.publish(handled.changes);
-        let octets = handled.reply.expect("a reply").finish(true, clock.wall_s);
-        let reply = Message::from_vec(&octets).expect("a reply that parses");
-        let lease = reply.edns.as_ref().and_then(|edns| edns.option(2.into())).map(|option| match option {
-            EdnsOption::Unknown(_, data) => data.clone(),
-            other => panic!("{other:?}"),
-        });
-        Updated {
-            octets,
-            rcode: reply.metadata.response_code,
-            lease,
-            refusal: handled.refusal,
-            causes,
-            ignored: handled.ignored.len(),
+        if let Some(heartbeat) = &handled.heartbeat {
+            self.registrar.recognise(heartbeat);
         }
+        let octets = handled.reply.expect("a reply").finish(true, clock.wall_s);
+        Updated { causes, refusal: handled.refusal, ignored: handled.ignored.len(), ..Updated::of(octets) }
     }
 
     /// Sends an UPDATE that must be accepted.

@@ -11,7 +11,7 @@ impl Roll {
     pub fn absence(&self, pool: &[u8], name: &[u8], now_ms: u64) -> Option<Arc<Absence>> {
         let absence = match self.find(pool, name) {
             Some(entry) if entry.member.ends_ms(entry.ends_ms(&self.leases)) > now_ms => return None,
-            Some(entry) => Arc::new(self.absence_of(entry, entry.lapsing(), now_ms)),
+            Some(entry) => Arc::new(self.absence_of(entry, entry.lapsing(&self.leases), now_ms)),
             None => Arc::clone(self.absences.get(pool, name)?),
         };
         (absence.ends_ms() > now_ms).then_some(absence)

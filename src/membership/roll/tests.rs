@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::super::{Absence, Address, Attributes, FOLLOWS_LEASE, LEASE_FOREVER_MS, NO_DRAIN, lease_end_ms};
+use super::super::{
+    Absence, Address, Attributes, FOLLOWS_LEASE, LEASE_FOREVER_MS, List, NO_DRAIN, lease_end_ms,
+};
 use super::*;
 
 fn member(ips: &[(u8, u64)]) -> Member {
@@ -16,8 +18,8 @@ fn member(ips: &[(u8, u64)]) -> Member {
             .iter()
             .map(|&(last, lapses_ms)| Address { ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), lapses_ms })
             .collect(),
-        services: Vec::new(),
-        bindings: Vec::new(),
+        services: List::default(),
+        bindings: List::default(),
         attributes: Attributes::default(),
         drain_ends_ms: NO_DRAIN,
     }
@@ -154,7 +156,7 @@ fn members_who_come_and_go_leave_no_timers_behind() {
         roll.release(&left);
     }
     assert!(roll.wheel.len() <= 2 * roll.len() + TIMERS_SPARE + 2);
-    assert!(roll.holders.len() <= 1_100, "slots are used again");
+    assert!(roll.holders.slots() <= 1_100, "slots are used again");
     assert_eq!(causes(&roll.expire(30_008, usize::MAX).0), [Cause::Expired]);
 }
 

@@ -26,7 +26,7 @@ impl Roll {
 
     /// Looks at the next leases, and holds what is to be held. To be called before [`Roll::expire`], every 50 ms.
     pub fn listen(&mut self, now_ms: u64) -> Vec<HoldChange> {
-        let changes = self.silence.tick(&self.leases, self.holders.len(), now_ms);
+        let changes = self.silence.tick(&self.leases, self.holders.slots(), now_ms);
         for change in changes.iter().filter(|change| matches!(change.hold, Hold::Ended(..))) {
             self.wake(change.crowd);
         }

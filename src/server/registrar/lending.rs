@@ -34,6 +34,8 @@ pub struct Lending {
 impl<S: Commit> GroupCommit<S> {
     /// Lends the store. Whether the other process keeps it; then this one has turned away all that was left to do.
     pub(super) fn lend(&mut self, lending: &Lending, tasks: &Receiver<Task>) -> bool {
+        // What workers acknowledge from now on the other process would not know.
+        self.registrar.heartbeats().forget_all();
         let released = match self.stop(self.leases.now().now_ms) {
             true => self.store.release().map_err(|error| error.to_string()),
             false => Err("its store cannot be written, and what it knows would be lost".to_owned()),

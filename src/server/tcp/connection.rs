@@ -29,6 +29,7 @@ use super::super::registrar::{Job, ReplyTo, Task};
 use super::places::Held;
 use super::{Limits, stopped};
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
+use crate::update::{Desk, Request};
 use crate::wire::{HEADER_LEN, Question};
 
 /// Octets asked of the socket at a time: most clients' requests fit many times over.
@@ -277,7 +278,13 @@ impl Connection {
                     self.put_reply(answerer.out.get(..len).unwrap_or_default());
                     Event::Answered(answered)
                 }
-                Outcome::Registrar => Event::Queued,
+                Outcome::Registrar => answerer.beat(&self.shared, message, self.source.ip()).map_or(
+                    Event::Queued,
+                    |(len, event)| {
+                        self.put_reply(answerer.out.get(..len).unwrap_or_default());
+                        event
+                    },
+                ),
                 Outcome::Silence => Event::Silent,
             }
         });
@@ -335,6 +342,7 @@ thread_local! {
 struct Answerer {
     question: Question,
     scratch: Scratch,
+    heartbeats: Desk,
     out: Box<[u8]>,
 }
 
@@ -343,14 +351,22 @@ impl Answerer {
         Answerer {
             question: Question::default(),
             scratch: shared.scratch(),
+            heartbeats: Desk::default(),
             out: vec![0; MESSAGE_MAX].into_boxed_slice(),
         }
+    }
+
+    /// Answers a heartbeat that is known: how long the reply is.
+    fn beat(&mut self, shared: &Shared, message: &[u8], source: IpAddr) -> Option<(usize, Event)> {
+        let received_ms = shared.leases.now().received_ms;
+        let request = Request { message, source, transport: Transport::Tcp, received_ms };
+        shared.take_heartbeat(&request, &mut self.heartbeats, &mut self.out)
     }
 
     fn answer(&mut self, shared: &Shared, message: &[u8], client: IpAddr, held: &Held) -> Outcome {
         let zones = shared.zones.load();
         let reading = query::read(&zones, message, &mut self.question);
-        let Answerer { question, scratch, out } = self;
+        let Answerer { question, scratch, out, .. } = self;
         let (transport, now_ms, cookies) = (Transport::Tcp, shared.leases.now().now_ms, &shared.cookies);
         let terms = || CookieTerms { cookies, client, now_s: clock::serial_s() };
         let cookie = question.has_cookie().then(terms);

@@ -92,11 +92,8 @@ impl<'a> Drafts<'a> {
     /// Judges what stands at the end: all of it is allowed, or nothing is done.
     pub fn finish(mut self) -> Result<Plan, Refusal> {
         let (verdicts, names, drains, ignored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let key_lease_s = self.terms.wish.and_then(|wish| wish.key_lease_s);
-        let key_lease_s = key_lease_s.map(|seconds| seconds.min(KEY_LEASE_MS_MAX / 1000));
         let (unchanged, gone) = (Vec::new(), Vec::new());
-        let mut plan =
-            Plan { verdicts, names, drains, unchanged, gone, left: Left::Nothing, key_lease_s, ignored };
+        let mut plan = Plan { verdicts, names, drains, unchanged, gone, left: Left::Nothing, ignored };
         self.check_services()?;
         self.finish_names(&mut plan)?;
         self.finish_drains(&mut plan)?;
@@ -152,16 +149,16 @@ impl<'a> Drafts<'a> {
                 absence.map(|absence| (absence.owner.clone(), Some(absence.name_ends_ms)))
             }
         };
-        let others = held_by.filter(|(holder, _)| *holder != owner);
+        let others = held_by.filter(|(holder, _)| **holder != *owner);
         // Who takes a free name is its owner from then on.
         let is_by_admin = others.as_ref().is_some_and(|(_, kept_until_ms)| kept_until_ms.is_none());
         if let Some((holder, kept_until_ms)) = others.filter(|_| !grant.admin) {
             let pool = pool.as_ref().into();
             return Err(match kept_until_ms {
-                None => Refusal::NotOwner { pool, name, owner: holder },
+                None => Refusal::NotOwner { pool, name, owner: holder.as_ref().into() },
                 Some(ends_ms) => {
                     let left_s = ends_ms.saturating_sub(now_ms).div_ceil(1000);
-                    Refusal::Kept { pool, name, owner: holder, left_s }
+                    Refusal::Kept { pool, name, owner: holder.as_ref().into(), left_s }
                 }
             });
         }

@@ -85,7 +85,10 @@ impl Registrar {
                 Change::Member(change) => self.roll.release(change),
                 Change::Drain(_) => {}
                 Change::Name(change) => self.publish_name(change, now_ms)?,
-                Change::Floor(raised) => self.floors.publish(raised, now_ms),
+                Change::Floor(raised) => {
+                    self.floors.publish(raised, now_ms);
+                    self.forget_heartbeat_of(&raised.name);
+                }
             }
         }
         Ok(())
@@ -104,9 +107,15 @@ impl Registrar {
         }
     }
 
-    /// Ranks pools whose members stand otherwise than they did, until about `cost_max` members have been ranked, each in all its
+    /// Ranks pools whose members stand otherwise than they did, by what the registrar or a worker has heard, until about `cost_max` members have been ranked, each in all its
     /// lists: the rest is still due.
     pub fn rank(&mut self, now_ms: u64, cost_max: usize) {
+        let zones = &mut self.zones;
+        self.roll.take_marks(|pool| {
+            if let Some((publisher, _)) = zones.closest(pool).and_then(|at| zones.get_mut(at)) {
+                publisher.rank_soon(pool);
+            }
+        });
         let mut left = cost_max;
         for (publisher, _) in self.zones.iter_mut() {
             left = left.saturating_sub(publisher.rank_due(self.roll.leases(), now_ms, left));

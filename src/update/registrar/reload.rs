@@ -84,7 +84,11 @@ impl Registrar {
         }
         let retired = self.replace(opened, &unloaded);
         self.watch_zones();
-        self.keyring = keyring.unwrap_or_else(|| std::mem::take(&mut self.keyring));
+        if let Some(keyring) = keyring {
+            self.heartbeats.set_keyring(keyring);
+        }
+        // Grants, pools' settings and keys may be others: each member's next heartbeat is judged by them.
+        self.heartbeats.forget_all();
         self.moved.extend(serials.iter().map(|(apex, _)| apex.clone()));
         self.records = self.zones.iter().map(|(publisher, _)| publisher.difference()).sum();
         self.publish_zones();

@@ -172,6 +172,7 @@ impl Registrar {
             if matches!(self.age(signed, &floors, clock.wall_s), Age::New | Age::SameSecond) {
                 self.note_same_second(signed, &floors, now_ms);
                 self.floors.raise(key.name(), name, signed, now_ms, false);
+                self.forget_heartbeat_of(name);
             }
         }
     }

@@ -45,7 +45,7 @@ impl Registrar {
 
     /// A floor of ordinary records, as the store held it.
     pub fn restore_floor(&mut self, held: &NameFloor, now_ms: u64) {
-        if let Some(floor) = held.floor.filter(|_| self.keyring.get(&held.key).is_some()) {
+        if let Some(floor) = held.floor.filter(|_| self.heartbeats.keyring().get(&held.key).is_some()) {
             self.floors.raise(&held.key, &held.name, floor, now_ms, true);
         }
     }

@@ -64,6 +64,7 @@ impl Registrar {
         }
         applied?;
         let may_allow = self.pending.may_allow(&drafts);
+        let searches = drafts.searched().next().is_some();
         let mut change = match drafts.finish() {
             Err(_) if may_allow => {
                 handled.waits = true;
@@ -80,6 +81,7 @@ impl Registrar {
         if let Some(asked) = wish {
             plan.grant(asked, &change);
         }
+        handled.heartbeat = if searches { None } else { self.heartbeat_of(request, &change) };
         let now_ms = request.received_ms;
         self.forget_lost(&change.gone, sent, signed, clock);
         self.raise_unchanged(&change.unchanged, sent, signed, clock);
@@ -172,10 +174,11 @@ impl Registrar {
         ignored.extend(plan.ignored);
         let mut changes = Vec::new();
         let crowd = self.crowd_at(at);
-        for Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews } in plan.verdicts {
+        for Verdict { pool, name, keep, key_lease_ms, is_by_admin, said, renews, .. } in plan.verdicts {
             let signed = signed.filter(|_| !is_by_admin);
             changes.extend(self.roll.settle(&pool, &name, now_ms).map(Change::Member));
-            let held_until_ms = || self.roll.find(&pool, &name).map_or(0, |entry| entry.name_ends_ms);
+            let held_until_ms =
+                || self.roll.find(&pool, &name).map_or(0, |entry| entry.name_ends_ms(self.roll.leases()));
             let name_ends_ms =
                 key_lease_ms.map_or_else(held_until_ms, |key_lease_ms| lease_end_ms(now_ms, key_lease_ms));
             match keep {

@@ -65,7 +65,8 @@ impl<'m> TsigRecord<'m> {
         }
     }
 
-    fn read(message: &'m [u8], record: &RawRecord) -> Result<Self, WireError> {
+    /// Reads a record of type TSIG, the very last one of `message`.
+    pub fn read(message: &'m [u8], record: &RawRecord) -> Result<Self, WireError> {
         let bad = WireError::BadTsig;
         if record.class != Class::ANY || record.ttl != 0 {
             return Err(bad);

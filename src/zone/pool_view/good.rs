@@ -94,7 +94,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::membership::{Attributes, Crowd, LEASE_FOREVER_MS, NO_DRAIN, Registered, Roll, Said};
+    use crate::membership::{Attributes, Crowd, LEASE_FOREVER_MS, List, NO_DRAIN, Registered, Roll, Said};
 
     fn member() -> Member {
         Member {
@@ -107,8 +107,8 @@ mod tests {
                 ip: std::net::Ipv4Addr::LOCALHOST.into(),
                 lapses_ms: crate::membership::FOLLOWS_LEASE,
             }],
-            services: Vec::new(),
-            bindings: Vec::new(),
+            services: List::default(),
+            bindings: List::default(),
             attributes: Attributes::default(),
             drain_ends_ms: NO_DRAIN,
         }

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::Publisher;
 use crate::membership::{LeaseTable, PoolHandle};
-use crate::zone::{Node, PoolSettings, Role};
+use crate::zone::{Node, Role};
 
 /// How far apart two rankings of a pool are at least, milliseconds.
 const RANK_EVERY_MS: u64 = 50;
@@ -50,8 +50,7 @@ impl Due {
 impl Publisher {
     /// What is known of a pool's members has moved: it is ranked as soon as it may be again, if its policy asks for that.
     pub fn rank_soon(&mut self, pool: &PoolHandle) {
-        let moves = |settings: &PoolSettings| settings.policy.ranks_by_load() || settings.warm_up_ms > 0;
-        if let Some(known) = self.pools.get(pool).filter(|known| moves(&known.settings)) {
+        if let Some(known) = self.pools.get(pool).filter(|known| known.settings.ranks_anew()) {
             self.due.set(pool, known.rank_from_ms);
         }
     }

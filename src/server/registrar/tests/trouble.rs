@@ -4,7 +4,9 @@ use super::ordinary::{
     IN, RETRY_MS, WALL_S, add, address, leased, on_disk, record, shown, signed, small, small_with, txt,
 };
 use super::*;
-use crate::membership::{Address, Attributes, Crowd, FOLLOWS_LEASE, Member, NO_DRAIN, Registered, Said};
+use crate::membership::{
+    Address, Attributes, Crowd, FOLLOWS_LEASE, List, Member, NO_DRAIN, Registered, Said,
+};
 use crate::wire::Rtype;
 use crate::zone::{Added, Dynamic, Term, is_later};
 
@@ -17,8 +19,8 @@ fn bring_back(desk: &mut GroupCommit<FakeStore>, pool: &[u8], owner: &str, ends_
         own_ttl_s: 30,
         heard_run: 0,
         addresses: vec![Address { ip: [127, 0, 0, 1].into(), lapses_ms: FOLLOWS_LEASE }],
-        services: Vec::new(),
-        bindings: Vec::new(),
+        services: List::default(),
+        bindings: List::default(),
         attributes: Attributes::default(),
         drain_ends_ms: NO_DRAIN,
     };
