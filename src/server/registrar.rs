@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  udp, tcp --> bounded queue --> group of jobs: judge each, commit once, publish, reply
-//!                                 every 50 ms:   expire, publish, and commit within a second
+//!                                 every 50 ms:   expire some, publish, and commit within a second
 //!  reload ----------'              a reload: publish, commit
 //! ```
 //!
@@ -18,7 +18,9 @@
 //!    sender repeats it, and hears NOERROR when the disk is back.
 //! 3. Expiry is the other way round: it leaves the answers first. If the process dies before the store knows, the member
 //!    comes back for one grace, which is what a restart gives anyway.
-//! 4. What the store does not know yet goes with the next commit, whatever causes it, in front of it.
+//! 4. What the store does not know yet goes with the next commits, whatever causes them, in front of them: of it all that a
+//!    commit's own changes and acknowledgements are about, and some of the rest. However many leases end together, nobody
+//!    waits for more than a slice of that.
 //! 5. A message is judged as of when it was received, and leases end as of the last one judged while others wait: a
 //!    heartbeat that waits behind a slow disk is not late. The lease clock is told how far this has come, for answers wait
 //!    with it. All times here are its.
@@ -28,6 +30,7 @@ mod lending;
 mod unsaved;
 
 use std::fmt::Display;
+use std::iter;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,7 +50,7 @@ use crate::store::{Moment, Store, StoreError};
 use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request};
 use crate::zone::{Publisher, ZoneSet};
 pub use lending::Lending;
-use unsaved::{Fate, Stored, Unsaved, unacknowledged};
+use unsaved::{Fate, Stored, Taken, Unsaved, unacknowledged};
 
 /// How often due leases are looked for. Answers check deadlines themselves, so this bounds how late the log, the counters,
 /// the serial and the store learn of an expiry, and for how long a view with a dead member costs more than one without. Most
@@ -59,6 +62,9 @@ const EXPIRE_SLICE: usize = 4096;
 const RANK_SLICE: usize = 65_536;
 /// Most jobs in a group. Past this, redb's commits get larger but hardly faster (39,500 changes a second at 1,024).
 const GROUP_MAX: usize = 1024;
+/// Changes with which a group is full, for a message over TCP may have hundreds, and those that the store has yet to learn which
+/// go along with a commit: some 100 ms of work for the disk's sake.
+const CHANGES_MAX: usize = 4096;
 
 /// A message for the registrar.
 pub struct Job {
@@ -221,7 +227,7 @@ impl<S: Commit> GroupCommit<S> {
             let wait = Duration::from_millis(self.tick_at_ms.saturating_sub(leases.now().now_ms));
             match tasks.recv_timeout(wait) {
                 Ok(first) => {
-                    let waiting = std::iter::once(first).chain(tasks.try_iter());
+                    let waiting = iter::once(first).chain(tasks.try_iter());
                     if let Some(lending) = self.attend(waiting)
                         && self.lend(&lending, tasks)
                     {
@@ -268,8 +274,13 @@ impl<S: Commit> GroupCommit<S> {
     /// disk.
     fn stop(&mut self, now_ms: u64) -> bool {
         self.unsaved.try_now();
+        while !self.unsaved.is_empty() {
+            if self.commit(&[], &[], now_ms) != Stored::Yes {
+                return false;
+            }
+        }
         let floors = self.registrar.unstored_floors();
-        (floors.is_empty() && self.unsaved.is_empty()) || self.commit(&floors, now_ms) == Stored::Yes
+        floors.chunks(CHANGES_MAX).all(|some| self.commit(some, &[], now_ms) == Stored::Yes)
     }
 
     /// Judges jobs in order, a group at a time: each group is committed and published, and then replied to.
@@ -280,14 +291,18 @@ impl<S: Commit> GroupCommit<S> {
         for Job { message, source, received_ms, reply_to } in jobs {
             let transport = reply_to.transport();
             let request = Request { message: &message, source: source.ip(), transport, received_ms };
-            let mut handled = self.registrar.handle(&request, clock);
-            if handled.waits {
-                self.finish(std::mem::take(&mut group), clock);
-                self.leases.judged(last_ms);
-                clock = read_clock();
-                self.tick_if_due(clock.now_ms, received_ms);
-                handled = self.registrar.handle(&request, clock);
-            }
+            let is_full = group.changes.len() >= CHANGES_MAX;
+            let judged = (!is_full).then(|| self.registrar.handle(&request, clock));
+            let mut handled = match judged.filter(|handled| !handled.waits) {
+                Some(handled) => handled,
+                None => {
+                    self.finish(std::mem::take(&mut group), clock);
+                    self.leases.judged(last_ms);
+                    clock = read_clock();
+                    self.tick_if_due(clock.now_ms, received_ms);
+                    self.registrar.handle(&request, clock)
+                }
+            };
             last_ms = received_ms;
             self.observer.update(source, &handled, clock.now_ms);
             if handled.reply.as_ref().is_some_and(ReplyPlan::is_answer) {
@@ -312,7 +327,7 @@ impl<S: Commit> GroupCommit<S> {
         let retired = match self.registrar.reload(reload, now_ms) {
             Ok(reloaded) => {
                 self.zones.store(Arc::clone(&reloaded.zones));
-                if self.commit(&reloaded.changes, now_ms) != Stored::Yes {
+                if self.commit(&reloaded.changes, &[], now_ms) != Stored::Yes {
                     self.leave_unsaved(&reloaded.changes, now_ms);
                 }
                 self.observer.reloaded(&reloaded);
@@ -342,7 +357,7 @@ impl<S: Commit> GroupCommit<S> {
         self.leave_unsaved(&published, clock.now_ms);
         let needs_commit = changes.iter().any(|change| self.unsaved.needs_commit(change))
             || judged.iter().any(|job| self.unsaved.has_any_of(&job.handled.unchanged));
-        let stored = if needs_commit { self.commit(&changes, clock.now_ms) } else { Stored::Yes };
+        let stored = if needs_commit { self.commit(&changes, &judged, clock.now_ms) } else { Stored::Yes };
         let fate = |job: &Judged| match stored {
             Stored::Yes => Fate::Stands,
             _ => {
@@ -415,8 +430,9 @@ impl<S: Commit> GroupCommit<S> {
         self.leave_unsaved(&changes, now_ms);
         self.registrar.rank(now_ms, RANK_SLICE);
         if self.unsaved.is_due(now_ms) {
-            self.commit(&[], now_ms);
+            self.commit(&[], &[], now_ms);
         }
+        let more = more || self.unsaved.is_due(now_ms);
         self.observer.unsaved(self.unsaved.len());
         self.observer.tick(now_ms);
         more
@@ -435,22 +451,30 @@ impl<S: Commit> GroupCommit<S> {
         self.unsaved.leave(changes, false, now_ms);
     }
 
-    /// Commits what is unsaved and what of `changes` must last; after a failure, what is unsaved first.
-    fn commit(&mut self, changes: &[Change], now_ms: u64) -> Stored {
+    /// Commits what of `changes` must last, with what is unsaved about these and about what `judged` found unchanged, and with
+    /// some of what else is unsaved; after a failure, some of that first.
+    fn commit(&mut self, changes: &[Change], judged: &[Judged], now_ms: u64) -> Stored {
         if !self.unsaved.may_try(now_ms) {
             return Stored::No;
         }
         let restated: Vec<_> = changes.iter().filter_map(|change| self.unsaved.restated(change)).collect();
-        if self.unsaved.goes_first() && !self.write(&[], &[], now_ms) {
-            return Stored::No;
+        if self.unsaved.goes_first() {
+            let some = self.unsaved.take(iter::empty(), CHANGES_MAX);
+            if !self.write(some, &[], &[], now_ms) {
+                return Stored::No;
+            }
         }
-        if self.write(&restated, changes, now_ms) { Stored::Yes } else { Stored::Perhaps }
+        let unchanged = judged.iter().flat_map(|job| job.handled.unchanged.iter().cloned());
+        let about = changes.iter().map(Change::subject).chain(unchanged);
+        let along = self.unsaved.take(about, CHANGES_MAX.saturating_sub(changes.len()));
+        if self.write(along, &restated, changes, now_ms) { Stored::Yes } else { Stored::Perhaps }
     }
 
-    /// One commit of what is unsaved, then of `restated` and `changes`. Whether it is on disk.
-    fn write(&mut self, restated: &[Change], changes: &[Change], now_ms: u64) -> bool {
+    /// One commit of what was taken of the unsaved, then of `restated` and `changes`. Whether it is on disk; if not, what was
+    /// taken is unsaved again.
+    fn write(&mut self, along: Taken, restated: &[Change], changes: &[Change], now_ms: u64) -> bool {
         let began_ms = clock::now_ms();
-        let all = self.unsaved.changes().chain(restated).chain(changes).filter(|change| change.is_durable());
+        let all = along.changes().chain(restated).chain(changes).filter(|change| change.is_durable());
         let committed = self.store.commit(all, &self.registrar.serials(), self.leases.moment());
         match &committed {
             Ok(()) => {
@@ -460,6 +484,7 @@ impl<S: Commit> GroupCommit<S> {
             }
             Err(error) => {
                 let took_ms = clock::now_ms().saturating_sub(began_ms);
+                self.unsaved.give_back(along);
                 self.unsaved.failed(now_ms, took_ms);
                 self.observer.commit_failed(error, now_ms);
             }

@@ -28,6 +28,11 @@ const QUESTION: &[u8] =
 
 /// A registrar for the zone `pool.example.`, in which loopback may register loopback under any name but `_x`.
 pub fn registrar() -> Registrar {
+    registrar_freezing(600_000)
+}
+
+/// The same, holding whom falls silent together for so long at most, milliseconds.
+pub fn registrar_freezing(freeze_max_ms: u32) -> Registrar {
     let apex = Name::bytes_from_str("pool.example.").unwrap();
     let pools = PoolSettings {
         policy: Policy::RoundRobin,
@@ -45,7 +50,7 @@ pub fn registrar() -> Registrar {
         settings: ZoneSettings {
             apex,
             negative_ttl_s: 2,
-            freeze_max_ms: 600_000,
+            freeze_max_ms,
             create_pools: true,
             defaults: pools,
             pools: Vec::new(),
@@ -56,7 +61,7 @@ pub fn registrar() -> Registrar {
         }]),
         serial: 1,
     };
-    let limits = Limits { members: 1_000, pools: 10, records: 100 };
+    let limits = Limits { members: 10_000, pools: 10, records: 100 };
     let cookies = Arc::new(Cookies::new([7; 16]));
     let (zones, dynamics, keyring) = (vec![zone], Vec::new(), Keyring::default());
     Registrar::new(Setup { zones, dynamics, keyring, cookies, limits, run: 1 }, 0, 1).unwrap()

@@ -2,6 +2,7 @@
 
 mod held_up;
 mod ordinary;
+mod slices;
 mod trouble;
 mod untold;
 
@@ -22,6 +23,8 @@ use crate::zone::NameChange;
 struct Disk {
     full: bool,
     causes: Vec<Cause>,
+    /// How many changes each commit had.
+    commits: Vec<usize>,
     /// Each member's last address octet, as a restart would find it.
     members: BTreeMap<Vec<u8>, u8>,
     /// Each member's floor, seconds since 1970, as the last change about it said.
@@ -51,8 +54,10 @@ impl Commit for FakeStore {
             return Err("no space left");
         }
         disk.serial = serials.last().map_or(disk.serial, |(_, serial)| *serial);
+        disk.commits.push(0);
         for change in changes {
             disk.causes.push(change.cause());
+            *disk.commits.last_mut().unwrap() += 1;
             let change = match change {
                 Change::Member(change) => change,
                 Change::Name(change) => {

@@ -41,6 +41,15 @@ pub(super) enum Stored {
     Perhaps,
 }
 
+/// What is on its way to the store.
+pub(super) struct Taken(Vec<(Subject, Held)>);
+
+impl Taken {
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.0.iter().map(|(_, held)| &held.change)
+    }
+}
+
 struct Held {
     change: Change,
     /// Whether a crash now would make untrue what a heartbeat's NOERROR says: the store may lack the subject, hold it
@@ -69,8 +78,20 @@ impl Unsaved {
         self.changes.len()
     }
 
-    pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.changes.values().map(|held| &held.change)
+    /// Takes out what goes with a commit: all that is about these subjects, and of the rest, whatever brings it up to `most`.
+    pub fn take(&mut self, about: impl Iterator<Item = Subject>, most: usize) -> Taken {
+        let mut taken = Vec::new();
+        if !self.is_empty() {
+            taken.extend(about.filter_map(|subject| self.changes.remove_entry(&subject)));
+            let rest = most.saturating_sub(taken.len());
+            taken.extend(self.changes.extract_if(|_, _| true).take(rest));
+        }
+        Taken(taken)
+    }
+
+    /// Has again what a commit that failed had taken. Nothing has been left since.
+    pub fn give_back(&mut self, taken: Taken) {
+        self.changes.extend(taken.0);
     }
 
     fn contradicts(&self, subject: &Subject) -> bool {
@@ -130,16 +151,19 @@ impl Unsaved {
         self.retry_at_ms = 0;
     }
 
-    /// Whether the store is to take them alone before anything else. While it fails, no group goes with them: of each that did,
+    /// Whether the store is to take some of them alone before anything else. While it fails, no group goes with them: of each that did,
     /// nobody would know whether it is on the disk, and all that it tried would be here until the disk is back.
     pub fn goes_first(&self) -> bool {
         self.is_failing && !self.is_empty()
     }
 
-    /// The store has all of them.
+    /// The store has what was taken.
     pub fn stored(&mut self) {
         self.is_failing = false;
-        self.changes.clear();
+        if self.is_empty() {
+            // A crowd may have gone through.
+            self.changes = HashMap::new();
+        }
     }
 
     /// An attempt that began at `now_ms` has failed.
