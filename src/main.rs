@@ -7,6 +7,11 @@ use clap::Parser as _;
 use rollcall::cli::{self, Cli, EXIT_FAILED, EXIT_OK};
 use rollcall::server;
 
+/// What members held is the system's again soon after they have left; Cargo.toml has the figures.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr());
     let code = match Cli::parse() {

@@ -39,7 +39,7 @@ ${2-}
 TOML
     # As the README says for many pools: Debian's kernels need nothing for it.
     local pages=()
-    [[ $1 != *x10 ]] || pages=(env GLIBC_TUNABLES=glibc.malloc.hugetlb=1)
+    [[ $1 != *x10 ]] || pages=(env _RJEM_MALLOC_CONF=thp:always)
     start "$1" "${pages[@]}" "$bin/rollcall" serve --config "$dir/rollcall.toml" --zones "$dir/zones" --state "$dir/state" \
         --listen 127.0.0.1:0
     await_log "$1" 'listening, UDP and TCP'
