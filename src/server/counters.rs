@@ -67,7 +67,8 @@ impl Event {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    /// As the counters spell it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Event::Answered(answered) => answered.as_str(),
             Event::Silent => "silent",

@@ -43,12 +43,13 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tracing::{info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 use crate::change::Change;
 use crate::query::Scratch;
 use crate::security::Cookies;
-use crate::update::{Desk as HeartbeatDesk, Heartbeats, Registrar, Request, Taken};
+use crate::update::{self, Desk as HeartbeatDesk, Heartbeats, Registrar, Request, Taken};
+use crate::wire::name_text;
 use crate::zone::ZoneSet;
 use bind::{Bound, bind, bind_all};
 use clock::LeaseClock;
@@ -124,6 +125,10 @@ impl Shared {
             Taken::Renewed => Event::Heartbeat,
             Taken::Again => Event::Repeat,
         };
+        if enabled!(Level::DEBUG) {
+            let name = update::first_name(request.message).map(|name| name_text(name.as_slice()));
+            debug!(source = %request.source, name, "{}", event.as_str());
+        }
         Some((len, event))
     }
 

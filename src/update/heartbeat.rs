@@ -38,8 +38,8 @@ use crate::query::Transport;
 use crate::security::Keyring;
 use crate::wire::tsig::{self, TsigRecord};
 use crate::wire::{
-    Class, Edns, HEADER_LEN, Header, LeaseOption, Opcode, OptRecord, RawRecord, Rcode, Rtype, pointer_in,
-    read_record, skip_name,
+    Class, Edns, HEADER_LEN, Header, LeaseOption, Name, Opcode, OptRecord, RawRecord, Rcode, Rtype,
+    name_in_message, pointer_in, read_record, skip_name,
 };
 
 /// Octets of an OPT with a lease of eight octets.
@@ -180,6 +180,12 @@ impl Heartbeats {
         hasher.write(canonical);
         Digest::new(hasher.finish128().as_u128())
     }
+}
+
+/// The name that the first record of an UPDATE's update section is about, in a message without prerequisites.
+pub fn first_name(message: &[u8]) -> Option<Name> {
+    let section_end = skip_name(message, HEADER_LEN).ok()?.checked_add(4)?;
+    name_in_message(message, section_end).ok().map(|(name, _)| name)
 }
 
 /// A message that could be a heartbeat.

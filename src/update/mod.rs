@@ -37,7 +37,7 @@ pub use attributes::BadAttribute;
 pub use draft::Ignored;
 pub use drain::DRAIN_S_MAX;
 pub use explain::{Explainer, Explanation, Judgement, Reason, Stay, Told};
-pub use heartbeat::{Desk, Heartbeat, Heartbeats, Taken};
+pub use heartbeat::{Desk, Heartbeat, Heartbeats, Taken, first_name};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};
 pub use registrar::{

@@ -59,6 +59,48 @@ fn a_heartbeat_keeps_a_member_past_its_first_lease() {
         assert_eq!(server.web(), ["192.0.2.1"], "{:?} after joining", joined.elapsed());
     }
     server.counts(&[("/changes/joined", 1), ("/changes/expired", 0)]);
+    // The first of each second at most: of several that are signed in one, the registrar tells which are new.
+    server.counters_when(|counters| counters.pointer("/udp/heartbeats").unwrap().as_u64() >= Some(2));
+}
+
+#[test]
+fn a_heartbeat_of_nsupdate_is_answered_where_it_arrives_and_a_change_is_not() {
+    let unsigned = "[[grant]]\nunsigned = true\nlease = 2\n";
+    let Some(server) = Site::new(unsigned).key("other", "hmac-sha256").serve() else { return };
+    let heartbeat = |weight: u32, load: &str| {
+        format!(
+            "update add m1.web.pool.example. 30 A 192.0.2.1
+             update add m1.web.pool.example. 30 AAAA 2001:db8::1
+             update add _http._tcp.web.pool.example. 30 SRV 0 10 80 m1.web.pool.example.
+             update add m1.web.pool.example. 30 TXT \"weight={weight}\" \"load={load}\""
+        )
+    };
+    // Over UDP, then over TCP: what is known by the one is known by the other, for loopback is proven either way.
+    let ways = [&[][..], &["-v"]];
+    for (way, (weight, taken)) in ways.into_iter().zip([(1, [2, 0]), (2, [2, 2])]) {
+        for load in ["0.5", "0.5", "0.25"] {
+            server.update(way, &heartbeat(weight, load));
+        }
+        server.counts(&[("/udp/heartbeats", taken[0]), ("/tcp/heartbeats", taken[1])]);
+    }
+    assert_eq!(server.dig("m1.web.pool.example TXT").answer.len(), 1);
+    server.counts(&[
+        ("/changes/joined", 1),
+        ("/changes/changed", 1),
+        ("/changes/renewed", 0),
+        ("/updates/handled", 2),
+    ]);
+    // The message of another member that nobody has judged, and one that is not good, are the registrar's.
+    server.refused(
+        &["-y", &format!("quick:{}", "A".repeat(44))],
+        &heartbeat(2, "0.25"),
+        "NOTAUTH",
+        &["TSIG"],
+    );
+    server.counts(&[("/udp/heartbeats", 2), ("/changes/joined", 1)]);
+    let last = Instant::now();
+    server.log.wait(&["expired", "member=\"m1\""]);
+    assert!(last.elapsed() < 2 * LEASE, "no heartbeat, no lease");
 }
 
 fn name(relative: &str) -> Name {

@@ -10,7 +10,7 @@ use rollcall::change::Change;
 use rollcall::policy::Policy;
 use rollcall::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use rollcall::security::{Cookies, Grant, Grants, Holder, Keyring, NamePattern, Types};
-use rollcall::update::{Clock, Limits, Registrar, Request, Setup, ZoneInput};
+use rollcall::update::{Clock, Desk, Limits, Registrar, Request, Setup, ZoneInput};
 use rollcall::wire::tsig::{Algorithm, Key, sign_request};
 use rollcall::wire::{Name, Question};
 use rollcall::zone::{Identity, PoolSettings, ZoneSettings, file};
@@ -125,6 +125,7 @@ pub struct Server {
     pub now_ms: u64,
     question: Question,
     scratch: Scratch,
+    desk: Desk,
     out: Vec<u8>,
 }
 
@@ -195,6 +196,7 @@ impl Server {
             now_ms: NOW_MS,
             question: Question::default(),
             scratch: Scratch::new(0, 1),
+            desk: Desk::default(),
             out: vec![0; 65_535],
         }
     }
@@ -235,11 +237,23 @@ impl Server {
         );
         self.registrar.publish(&handled.changes, self.now_ms).expect("what is accepted can be published");
         self.registrar.rank(self.now_ms + 1_000, usize::MAX);
+        handled.heartbeat.iter().for_each(|heartbeat| self.registrar.recognise(heartbeat));
         let reply = handled.reply.map(|plan| plan.finish(true, WALL_S));
         if let Some(reply) = &reply {
             check_reply(transport, message, reply);
         }
         Told { reply, refused, changes: handled.changes }
+    }
+
+    /// The way of a heartbeat that is known, as a worker goes it: its reply, if it is one. From loopback.
+    pub fn beat(&mut self, transport: Transport, message: &[u8]) -> Option<Vec<u8>> {
+        let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let request = Request { message, source, transport, received_ms: self.now_ms };
+        let heartbeats = self.registrar.heartbeats();
+        let (len, _) = heartbeats.take(&request, WALL_S, &mut self.desk, &mut self.out)?;
+        let reply = self.out[..len].to_vec();
+        check_reply(transport, message, &reply);
+        Some(reply)
     }
 
     /// Has a message judged and its changes taken back, as when the store cannot commit them.

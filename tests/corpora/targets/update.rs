@@ -34,6 +34,7 @@ pub fn run(message: &[u8]) {
 
 fn judge(message: &[u8]) {
     let (mut server, before) = UNTOUCHED.take().unwrap_or_else(fresh);
+    assert!(server.beat(Transport::Udp, message).is_none(), "nobody has judged such a message");
     let changes = deliver(&mut server, Transport::Udp, message, &before);
     if changes.is_empty() {
         return UNTOUCHED.set(Some((server, before)));
@@ -51,10 +52,28 @@ fn judge(message: &[u8]) {
     assert_eq!(server.registrar.members(), 0, "every lease ends");
     server.state();
 
+    repeat(message);
+
     // A store that cannot commit takes it back whole.
     let (mut server, before) = fresh();
     server.handle_and_undo(message);
     assert_eq!(server.state(), before, "taken back");
+}
+
+/// Sends a message twice, a second apart. If a worker takes the second, it does as the registrar would.
+fn repeat(message: &[u8]) {
+    let twice = || {
+        let (mut server, _) = fresh();
+        server.handle(Transport::Udp, message);
+        server.now_ms += 1_000;
+        server
+    };
+    let mut with_worker = twice();
+    let Some(reply) = with_worker.beat(Transport::Udp, message) else { return };
+    let mut alone = twice();
+    let told = alone.handle(Transport::Udp, message);
+    assert_eq!(told.reply, Some(reply), "the reply");
+    assert_eq!(with_worker.state(), alone.state(), "what clients see");
 }
 
 /// Delivers a message and returns its changes. If there are none, clients see nothing else than `before`.
