@@ -12,6 +12,7 @@ mod keygen;
 mod nsupdate_script;
 mod reading;
 mod reload;
+mod restoring;
 mod serve;
 mod session;
 

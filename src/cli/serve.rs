@@ -1,5 +1,6 @@
 //! `rollcall serve`: from a checked configuration to a running server.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,12 +11,12 @@ use tracing::{debug, info, warn};
 use super::ServeArgs;
 use super::reading::Reading;
 use super::reload::Served;
-use crate::change::Change;
+use super::restoring;
 use crate::config::{self, Config, ConfigError, Reader};
 use crate::security::Cookies;
 use crate::server::{self, Desk, Listeners, ServeError, Settings, SocketSettings, clock};
-use crate::store::{Compacted, Loaded, Store, StoreError};
-use crate::update::{Limits, Registrar, Setup, ZoneInput, member_text};
+use crate::store::{Compacted, Loaded, Opening, StoreError};
+use crate::update::{Limits, Registrar, Restored, Setup, ZoneInput};
 use crate::wire::{WireError, lower, name_text};
 use crate::zone::file::Progress;
 use crate::zone::later;
@@ -57,16 +58,22 @@ pub fn serve(args: &ServeArgs) -> Result<(), ServeFailure> {
     if let Some(predecessor) = &sockets.1 {
         predecessor.release().map_err(ServeError::HandOver)?;
     }
-    let (mut store, loaded) = Store::open(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
+    let mut opening = Opening::begin(&config.state_dir, config.store.cache_bytes, clock::wall_ms())?;
     let state = config.state_dir.clone();
+    info!(state = %state.display(), run = opening.loaded.run, "state directory");
+    let now_ms = clock::now_ms();
+    let mut registrar = registrar(config, &mut opening.loaded, server::cookies()?, now_ms)?;
+    let held = opening.loaded.held;
+    let (mut store, loaded, restored) =
+        opening.finish(|members| restoring::members(&mut registrar, members, held, now_ms))?;
+    let restored = restored?;
     if let Some(format) = loaded.upgraded_from {
         info!(state = %state.display(), format, "the store was of the format before this one, and is of this one now");
     }
     if let Some(Compacted { from, to }) = loaded.compacted {
         info!(state = %state.display(), from, to, "the store was mostly free, and is smaller now, octets");
     }
-    info!(state = %state.display(), run = loaded.run, "state directory");
-    let (mut registrar, restored) = registrar(config, loaded, server::cookies()?)?;
+    restore_rest(&mut registrar, loaded, &restored, now_ms);
     // The serials that this run begins with are on disk before anybody hears them.
     store.commit(&registrar.overtaken(), &registrar.serials(), clock::moment())?;
     registrar.serials_stored();
@@ -97,12 +104,13 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The zones as configured, with the members that the store gives back.
+/// The zones as configured, with what the store gives back beside members.
 fn registrar(
     config: Config,
-    loaded: Loaded,
+    loaded: &mut Loaded,
     cookies: Arc<Cookies>,
-) -> Result<(Registrar, Vec<Change>), WireError> {
+    now_ms: u64,
+) -> Result<Registrar, WireError> {
     let files: Vec<PathBuf> = config.files;
     for file in files {
         info!(file = %file.display(), "read");
@@ -123,7 +131,6 @@ fn registrar(
     }
     let config::Limits { members, pools, records, .. } = config.limits;
     let limits = Limits { members, pools, records };
-    let now_ms = clock::now_ms();
     let dynamics = loaded.dynamics(now_ms);
     debug!(names = dynamics.len(), "names with records by UPDATE");
     let setup = Setup { zones, dynamics, keyring: config.keyring, cookies, limits, run: loaded.run };
@@ -132,29 +139,15 @@ fn registrar(
     loaded.serials.iter().for_each(|(apex, serial)| registrar.restore_serial(apex, *serial));
     registrar.identify(config.identity);
 
-    for drained in loaded.drains {
+    for drained in mem::take(&mut loaded.drains) {
         let (pool, name, drain) = drained.drain(now_ms);
         registrar.restore_drain(&pool, &name, drain);
     }
-    let mut restored: Vec<Change> = Vec::with_capacity(loaded.members.len());
-    let mut not_restored = 0_usize;
-    for back in loaded.members {
-        let (pool, name, registered) = back.registered(now_ms);
-        match registrar.restore(&pool, &name, registered, now_ms) {
-            Some(change) => restored.push(change),
-            None => {
-                not_restored += 1;
-                if not_restored == 1 {
-                    let (pool, member) = (name_text(&pool), member_text(&name));
-                    warn!(
-                        pool,
-                        member, "not restored: no zone has this pool any more, or a limit is reached"
-                    );
-                }
-            }
-        }
-    }
-    registrar.publish(&restored, now_ms)?;
+    Ok(registrar)
+}
+
+/// What the store gives back once the members are there.
+fn restore_rest(registrar: &mut Registrar, loaded: Loaded, restored: &Restored, now_ms: u64) {
     let absent = loaded.absent.len();
     for absent in loaded.absent {
         let (pool, name, absence) = absent.absence(now_ms);
@@ -162,6 +155,6 @@ fn registrar(
     }
     loaded.floors.iter().for_each(|floor| registrar.restore_floor(floor, now_ms));
     debug!(absent, "members that were gone, and whose name or floor is kept");
-    info!(restored = restored.len(), grace_over = loaded.gone, not_restored, "members from the last run");
-    Ok((registrar, restored))
+    let (count, not_restored) = (restored.count, restored.left_count);
+    info!(restored = count, grace_over = loaded.gone, not_restored, "members from the last run");
 }

@@ -45,10 +45,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{Level, debug, enabled, info, warn};
 
-use crate::change::Change;
 use crate::query::Scratch;
 use crate::security::Cookies;
-use crate::update::{self, Desk as HeartbeatDesk, Heartbeats, Registrar, Request, Taken};
+use crate::update::{self, Desk as HeartbeatDesk, Heartbeats, Registrar, Request, Restored, Taken};
 use crate::wire::name_text;
 use crate::zone::ZoneSet;
 use bind::{Bound, bind, bind_all};
@@ -179,7 +178,7 @@ pub struct Desk<S> {
     /// Where its changes last.
     pub store: S,
     /// Who came back from the store, for the log and the counters.
-    pub restored: Vec<Change>,
+    pub restored: Restored,
 }
 
 /// Why a server is to end.

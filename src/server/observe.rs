@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 
 use tracing::{debug, error, info, warn};
 
-use super::counters::{CAUSES, Counters, increment};
+use super::counters::{CAUSES, Counters, add, increment};
 use super::limiter::{Limiter, SourceLimiter};
 use crate::change::Change;
 use crate::membership::{Cause, Change as MemberChange, DrainChange, Hold, Lifted};
-use crate::update::{Handled, RefusalKind, Reloaded, Silenced, member_text};
+use crate::update::{Handled, RefusalKind, Reloaded, Restored, Silenced, member_text};
 use crate::wire::name_text;
 use crate::zone::NameChange;
 
@@ -69,6 +69,20 @@ impl Observer {
             Change::Name(change) => Self::log_name(change, is_quiet),
             Change::Floor(_) => {}
         }
+    }
+
+    /// Members that came back from the store: so many of them are named as are told.
+    pub fn restored(&self, restored: &Restored) {
+        restored.told.iter().for_each(|change| self.change(change));
+        let more = restored.count - restored.told.len();
+        if more == 0 {
+            return;
+        }
+        let place = CAUSES.iter().position(|cause| *cause == Cause::Restored);
+        if let Some(count) = place.and_then(|place| self.counters.changes.get(place)) {
+            add(count, more as u64);
+        }
+        info!(more, "restored too, and not named one by one");
     }
 
     fn log_member(change: &MemberChange, is_quiet: bool) {

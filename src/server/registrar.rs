@@ -47,7 +47,7 @@ use super::observe::Observer;
 use crate::change::Change;
 use crate::query::Transport;
 use crate::store::{Moment, Store, StoreError};
-use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request};
+use crate::update::{Clock, Handled, Registrar, Reload, ReplyPlan, Request, Restored};
 use crate::zone::{Publisher, ZoneSet};
 pub use lending::Lending;
 use unsaved::{Fate, Stored, Taken, Unsaved, unacknowledged};
@@ -212,9 +212,9 @@ impl<S: Commit> GroupCommit<S> {
         store: S,
         observer: Observer,
         leases: Arc<LeaseClock>,
-        restored: &[Change],
+        restored: &Restored,
     ) -> Self {
-        restored.iter().for_each(|change| observer.change(change));
+        observer.restored(restored);
         let (unsaved, tick_at_ms) = (Unsaved::default(), 0);
         GroupCommit { registrar, zones, store, observer, leases, unsaved, tick_at_ms }
     }

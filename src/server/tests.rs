@@ -118,7 +118,7 @@ fn start(listen: &[&str]) -> (Server, FakeStore) {
 fn try_start(settings: &Settings, store: &FakeStore) -> Result<Server, ServeError> {
     let registrar = registrar();
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
-    let desk = Desk { registrar, store: store.clone(), restored: Vec::new() };
+    let desk = Desk { registrar, store: store.clone(), restored: crate::update::Restored::default() };
     Server::start(settings, Listeners::bind(settings)?, zones, desk)
 }
 

@@ -15,6 +15,8 @@ use crate::zone::{Dynamic, Dynamics};
 pub struct Loaded {
     /// This run's number: 1 for the first start, then one more each time. Members heard from now on carry it.
     pub run: u32,
+    /// How many members it holds, those that do not come back included.
+    pub held: u64,
     /// Who comes back, by pool.
     pub members: Vec<Returning>,
     /// Of whom something is left although they do not come back: those who were gone before, by pool, then those whose grace

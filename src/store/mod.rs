@@ -1,7 +1,7 @@
 //! The embedded store: which members there are, and what is left of those who are gone, on disk, for one server (redb).
 //!
 //! It sees [`Change`] and what changes, and nothing else of the server; time is an argument. What it holds is in
-//! `format`, how members come back after a restart in `restart`, how ordinary records do in `names` and drains in `drains`; how
+//! `format`, how a start goes in `opening`, how members come back after a restart in `restart`, how ordinary records do in `names` and drains in `drains`; how
 //! large it gets in `size`, how another process gets it while this one is still there in `release`.
 //!
 //! Facts that the rest relies on:
@@ -28,13 +28,14 @@ mod format;
 mod grace;
 mod loaded;
 mod names;
+mod opening;
 mod release;
 mod restart;
 mod size;
 mod write;
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use redb::Database;
@@ -43,6 +44,7 @@ use crate::change::Change;
 
 pub use error::StoreError;
 pub use loaded::{Absent, Drained, Loaded, Returning};
+pub use opening::Opening;
 pub use size::Compacted;
 
 /// The store's file in the state directory.
@@ -78,38 +80,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens DIR/rollcall.redb, or makes it and the directory, and begins a new run at `wall_ms`, milliseconds since 1970.
-    /// `cache_bytes` bounds redb's cache. The whole file is read and its checksums are verified. A file of the format before this
-    /// program's becomes one of this with the run; one that is large and mostly free is made smaller.
+    /// Opens the store in `dir` and begins a new run; see [`Opening`]. All that it held comes back at once.
     pub fn open(dir: &Path, cache_bytes: usize, wall_ms: u64) -> Result<(Store, Loaded), StoreError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| {
-            let in_the_way = dir.ancestors().find(|path| path.exists() && !path.is_dir());
-            in_the_way.map_or_else(
-                || StoreError::Io { path: dir.to_owned(), source },
-                |path| StoreError::NotADirectory { path: path.to_owned() },
-            )
-        })?;
-        let locked = lock(dir)?;
-        let path = dir.join(FILE_NAME);
-        if !path.try_exists().map_err(StoreError::io(&path))? {
-            format::create(&path)?;
-            // The file's new name is durable once its directory is.
-            locked.sync_all().map_err(StoreError::io(dir))?;
-        }
-        let (identity, _) = identity(&path)?;
-        let mut db = format::database(&path, cache_bytes)?;
-        let failed = |error| StoreError::from_redb(&path, error);
-        let found = format::version(&db).map_err(failed)?;
-        if !(format::VERSION_BEFORE..=format::VERSION).contains(&found) {
-            let (oldest, known) = (format::VERSION_BEFORE, format::VERSION);
-            return Err(StoreError::Version { path, found, oldest, known });
-        }
-        let mut loaded = restart::begin_run(&db, found, wall_ms).map_err(failed)?;
-        loaded.compacted = size::compact_if_worth_it(&mut db, &path)?;
-        // Made longer or shorter since.
-        let len = self::identity(&path)?.1;
-        let (run, db, lock) = (loaded.run, Some(db), Some(locked));
-        Ok((Store { db, path, cache_bytes, identity, len, run, began_ms: wall_ms, lock }, loaded))
+        let (store, mut loaded, members) =
+            Opening::begin(dir, cache_bytes, wall_ms)?.finish(|members| members.collect())?;
+        loaded.members = members;
+        Ok((store, loaded))
     }
 
     /// Writes the durable ones of `changes`, in order, and `serials` (a zone's apex in lower-case wire form, its serial) in

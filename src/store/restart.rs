@@ -17,6 +17,7 @@
 //! message could have been signed at is this moment: what was signed before is refused, and nobody has to wait for the
 //! clock to catch up.
 
+use std::mem;
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
@@ -26,15 +27,16 @@ use super::format::{self, ABSENCES, MEMBERS, RUNS, SERIALS, StoredAbsence};
 use super::grace::{Runs, bad_entry, believable, corrupted, grace_left_ms, grace_ms, share};
 use super::names::{self, Names};
 use super::{Absent, Loaded, Returning};
-use crate::membership::{FOREVER_MS, LEASE_FOREVER_MS, Member, MemberName, PoolHandle, SLOTS_MAX, Signed};
+use crate::membership::{FOREVER_MS, LEASE_FOREVER_MS, Member, MemberName, PoolHandle, Signed};
 
 /// Which entry of a table.
 type Key = (PoolHandle, MemberName);
 
-/// What there is of members after a restart, and what the tables are to hold of it.
+/// What there is of members after a restart beside those who come back, and what the tables are to hold of it.
 #[derive(Default)]
 struct Found {
-    members: Vec<Returning>,
+    /// The first run from whose start a grace counts of what comes back.
+    first_run: Option<u32>,
     absent: Vec<Absent>,
     /// Members that do not come back.
     gone: Vec<Key>,
@@ -46,37 +48,68 @@ struct Found {
     rewritten: Vec<(Key, Vec<u8>)>,
 }
 
-/// Begins the next run on a file of format `version`: reads everything, then, in one transaction, records the run and forgets the
-/// members whose grace is over, the absences and drains that are, and the runs from which no grace counts any more. The same
-/// transaction makes a file of the format before one of this.
-pub(super) fn begin_run(db: &Database, version: u32, wall_ms: u64) -> Result<Loaded, redb::Error> {
+/// The next run on a file, as far as it has begun: nothing is recorded yet.
+pub(super) struct Begun {
+    /// Its number.
+    pub run: u32,
+    runs: Runs,
+    names: Names,
+    drains: Drains,
+}
+
+/// Reads what there is beside members and what is left of those who are gone. Of a file of format `version`, at `wall_ms`.
+pub(super) fn begin_run(db: &Database, version: u32, wall_ms: u64) -> Result<(Begun, Loaded), redb::Error> {
     let stored = db.begin_read()?;
     let mut runs = read_runs(&stored, wall_ms)?;
     let last = runs.last_key_value().map_or(0, |(&last, _)| last);
     let run = last.checked_add(1).ok_or_else(|| corrupted(format!("run {last} is the last there can be")))?;
     runs.insert(run, wall_ms);
-
-    let mut found = Found::default();
-    read_absences(&stored, &mut found, wall_ms)?;
-    read_members(&stored, run, &mut runs, &mut found, wall_ms)?;
-    let names = names::read(&stored, run, &mut runs, wall_ms)?;
+    let mut names = names::read(&stored, run, &mut runs, wall_ms)?;
     let is_before = version < format::VERSION;
-    let drains = if is_before { Drains::default() } else { drains::read(&stored, wall_ms)? };
+    let mut drains = if is_before { Drains::default() } else { drains::read(&stored, wall_ms)? };
     let mut serials = Vec::new();
     for entry in stored.open_table(SERIALS)?.iter()? {
         let (apex, serial) = entry?;
         serials.push((apex.value().into(), serial.value()));
     }
+    let held = stored.open_table(MEMBERS)?.len()?;
     stored.close()?;
+    let loaded = Loaded {
+        run,
+        held,
+        members: Vec::new(),
+        absent: Vec::new(),
+        drains: mem::take(&mut drains.on),
+        dynamics: mem::take(&mut names.dynamics),
+        floors: mem::take(&mut names.floors),
+        serials,
+        gone: 0,
+        upgraded_from: is_before.then_some(version),
+        compacted: None,
+    };
+    Ok((Begun { run, runs, names, drains }, loaded))
+}
 
-    let with_grace = found.members.iter().filter(|returning| returning.grace_ms != LEASE_FOREVER_MS);
-    let first = with_grace.map(|returning| returning.member.heard_run + 1).chain(names.first_run).min();
-    record_run(db, &runs.split_off(&first.unwrap_or(run)), &found, &names, &drains)?;
-    let Found { members, absent, gone, .. } = found;
-    let Names { dynamics, floors, .. } = names;
-    let (drains, gone, upgraded_from) = (drains.on, gone.len(), is_before.then_some(version));
-    let compacted = None;
-    Ok(Loaded { run, members, absent, drains, dynamics, floors, serials, gone, upgraded_from, compacted })
+impl Begun {
+    /// Reads the members and gives those that come back to `take`, in their order, and then, in one transaction, records the run
+    /// and forgets the members whose grace is over, the absences and drains that are, and the runs from which no grace counts any
+    /// more. The same transaction makes a file of the format before one of this. Of whom something is left although they do not
+    /// come back, and how many do not.
+    pub fn finish(
+        mut self,
+        db: &Database,
+        wall_ms: u64,
+        take: &mut dyn FnMut(Returning),
+    ) -> Result<(Vec<Absent>, usize), redb::Error> {
+        let mut found = Found { first_run: self.names.first_run, ..Found::default() };
+        let stored = db.begin_read()?;
+        read_absences(&stored, &mut found, wall_ms)?;
+        read_members(&stored, &mut self, &mut found, wall_ms, take)?;
+        stored.close()?;
+        let first = found.first_run.unwrap_or(self.run);
+        record_run(db, &self.runs.split_off(&first), &found, &self.names, &self.drains)?;
+        Ok((found.absent, found.gone.len()))
+    }
 }
 
 /// The recorded runs. None began later than now: if the clock was set back, the graces from a run begin anew once, and not
@@ -90,17 +123,16 @@ fn read_runs(stored: &ReadTransaction, wall_ms: u64) -> Result<Runs, redb::Error
     Ok(runs)
 }
 
-/// Members that come back, and those that do not. A run that graces count from and that is not among `runs` is taken to
+/// Gives the members that come back to `take`, and finds those that do not. A run that graces count from and that is not among `runs` is taken to
 /// begin now.
 fn read_members(
     stored: &ReadTransaction,
-    run: u32,
-    runs: &mut Runs,
+    Begun { run, runs, .. }: &mut Begun,
     found: &mut Found,
     wall_ms: u64,
+    take: &mut dyn FnMut(Returning),
 ) -> Result<(), redb::Error> {
-    let table = stored.open_table(MEMBERS)?;
-    found.members.reserve((table.len()? as usize).min(SLOTS_MAX));
+    let (run, table) = (*run, stored.open_table(MEMBERS)?);
     let mut pool: PoolHandle = Arc::default();
     for entry in table.iter()? {
         let (key, value) = entry?;
@@ -135,7 +167,10 @@ fn read_members(
             let entry = format::encode(&(&member, floor, Some(end)))?;
             found.rewritten.push(((Arc::clone(&pool), name.clone()), entry));
         }
-        found.members.push(Returning { pool, name, member, grace_ms, name_left_ms, floor, drain_left_ms });
+        if grace_ms != LEASE_FOREVER_MS {
+            found.first_run = Some(found.first_run.map_or(first, |held| held.min(first)));
+        }
+        take(Returning { pool, name, member, grace_ms, name_left_ms, floor, drain_left_ms });
     }
     Ok(())
 }

@@ -41,6 +41,6 @@ pub use heartbeat::{Desk, Heartbeat, Heartbeats, Taken, first_name};
 pub use names::member_text;
 pub use refusal::{Refusal, RefusalKind};
 pub use registrar::{
-    Clock, Handled, Limits, Registrar, Reload, Reloaded, Request, Setup, Silenced, ZoneInput,
+    Clock, Handled, Limits, Registrar, Reload, Reloaded, Request, Restored, Setup, Silenced, ZoneInput,
 };
 pub use reply::ReplyPlan;

@@ -31,6 +31,7 @@ use crate::zone::{Draft, Dynamics, Identity, RotorIds, ZoneSet, ZoneSettings};
 use reserve::Reserve;
 
 pub use reload::{Reload, Reloaded};
+pub use restore::Restored;
 use silence::Crowds;
 pub use silence::Silenced;
 

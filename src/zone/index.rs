@@ -50,10 +50,21 @@ impl Index {
         Index { shards, unread: Mutex::new(Some(unread)), hasher }
     }
 
+    /// Gathers names until it is opened again: what is added is added where it belongs, nothing is copied, and who reads sees
+    /// none of it. For many names at a time.
+    pub fn gather(&self) {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = Guard::new();
+        let table = |shard: &AtomicShared<Table>| {
+            shard.load(Ordering::Acquire, &guard).as_ref().map_or_else(Table::new, Table::clone)
+        };
+        unread.get_or_insert_with(|| self.shards.iter().map(table).collect());
+    }
+
     /// Lets others read it: from now on a shard that changes is copied, and they see it whole, as it was or as it is.
     pub fn open(&self) {
         let tables = self.unread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for (shard, table) in self.shards.iter().zip(tables.unwrap_or_default()) {
+        for (shard, table) in self.shards.iter().zip(tables.into_iter().flatten()) {
             put(shard, table);
         }
     }
@@ -168,6 +179,32 @@ fn put(shard: &AtomicShared<Table>, table: Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gathered_is_seen_at_once_and_what_was_there_meanwhile() {
+        let hasher = NameHasher::default();
+        let index = Index::new(hasher.clone());
+        let cell = Arc::new(Cell::new(Node::empty()));
+        let insert = |number: usize| index.insert([(name(number), Arc::clone(&cell))]).unwrap();
+        let found = |number: usize| {
+            let name = name(number);
+            let key = NameKey::of(&name, &hasher).unwrap();
+            let (wire, hash) = key.suffix(0).unwrap();
+            index.find(wire, hash, &Guard::new()).is_some()
+        };
+        (0..100).for_each(insert);
+        index.open();
+        index.gather();
+        index.gather();
+        (100..5_000).for_each(insert);
+        index.remove([(name(7), Arc::clone(&cell))]);
+        assert!((0..100).all(found) && !(100..5_000).any(found), "as it was");
+        assert!(index.cell(&name(4_999)).is_some(), "but for who writes");
+        index.open();
+        assert!((0..5_000).all(|number| found(number) == (number != 7)));
+        insert(5_000);
+        assert!(found(5_000), "open");
+    }
 
     fn name(number: usize) -> Arc<[u8]> {
         let mut wire = Vec::from(b"\x08");

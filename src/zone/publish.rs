@@ -306,6 +306,17 @@ impl Publisher {
         }
     }
 
+    /// Gathers the names of pools that are published from now on, until [`Publisher::open`] shows them all at once: for many at a
+    /// time.
+    pub fn gather(&self) {
+        self.zone.index.gather();
+    }
+
+    /// Lets answers see the names that were gathered.
+    pub fn open(&self) {
+        self.zone.index.open();
+    }
+
     /// Moves the zone's serial to this one: some record differs from what a secondary may hold.
     pub fn move_serial(&self, serial: u32) {
         self.zone.serial.store(serial, Ordering::Relaxed);

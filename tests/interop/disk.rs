@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::clients::{or_say, text};
-use super::server::{Server, Site, rollcall, wait};
+use super::server::{RENEWALS, Server, Site, rollcall, wait};
 use super::strace::{self, Failing};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -232,7 +232,7 @@ fn after_a_crash_on_a_failing_disk_the_first_heartbeats_keep_their_members_and_a
         assert!(server.try_update(&[], &join(1)).unwrap_err().contains("SERVFAIL"));
         assert_eq!(server.web(), ["10.0.0.1"]);
     }
-    server.counts(&[("/store/unsaved", 1), ("/changes/renewed", 2)]);
+    server.counts(&[("/store/unsaved", 1), (RENEWALS, 2)]);
     drop(failing);
     until("its heartbeat is acknowledged", || server.try_update(&[], &join(1)).is_ok());
     server.counts(&[("/store/unsaved", 0), ("/store/failing", 0)]);

@@ -9,7 +9,7 @@ use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::tsig::TsigError;
 
 use super::python;
-use super::server::{Server, Site};
+use super::server::{RENEWALS, Server, Site};
 use super::wire::Wire;
 
 /// `fleet` may change everything.
@@ -151,7 +151,7 @@ fn adds_replaces_and_deletes_in_each_form() {
     assert_eq!(server.web(), ["10.0.0.6"]);
     send("message.delete('m1.web')");
     assert!(server.web().is_empty());
-    server.counts(&[("/changes/joined", 1), ("/changes/renewed", 1), ("/changes/changed", 1)]);
+    server.counts(&[("/changes/joined", 1), (RENEWALS, 1), ("/changes/changed", 1)]);
     server.counts(&[("/changes/deregistered", 1)]);
 }
 

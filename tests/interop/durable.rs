@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::server::{Server, Site};
+use super::server::{RENEWALS, Server, Site};
 use super::strace;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,7 +136,7 @@ fn every_reply_to_a_join_leaves_after_a_sync_that_began_after_the_join_came() {
     server.counters_when(|counters| counters["changes"]["joined"] == u64::from(JOINS) + 20);
     // The same messages again are heartbeats.
     over_udp(&server, 0x4000..0x4000 + JOINS);
-    server.counts(&[("/changes/renewed", JOINS.into())]);
+    server.counts(&[(RENEWALS, JOINS.into())]);
     server.signal("TERM");
     assert_eq!(server.ended().code(), Some(0), "{}", server.log.text());
 

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::clients::{or_say, text};
-use super::server::{Server, Site};
+use super::server::{RENEWALS, Server, Site};
 
 fn is_here() -> bool {
     let here = Command::new("knsupdate").arg("-V").output().is_ok();
@@ -80,7 +80,7 @@ fn joins_renews_and_leaves_over_udp_and_tcp_with_every_algorithm() {
             update(&server, arguments, "update del m1.web.pool.example.");
             assert!(server.web().is_empty(), "{arguments:?}");
         }
-        server.counts(&[("/changes/joined", 4), ("/changes/renewed", 4), ("/changes/deregistered", 4)]);
+        server.counts(&[("/changes/joined", 4), (RENEWALS, 4), ("/changes/deregistered", 4)]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Joining, renewing and leaving with nsupdate, in every way in which it signs and sends.
 
-use super::server::{Server, Site};
+use super::server::{RENEWALS, Server, Site};
 
 const M1: &str = "\
     update add m1.web.pool.example. 30 A 10.0.0.1
@@ -23,7 +23,7 @@ fn life_of_m1(server: &Server, arguments: &[&str], owner: &str) {
 
     server.update(arguments, M1);
     assert_eq!(server.web(), ["10.0.0.1"]);
-    server.counts(&[("/changes/joined", 1), ("/changes/renewed", 1)]);
+    server.counts(&[("/changes/joined", 1), (RENEWALS, 1)]);
 
     server.update(arguments, "update delete m1.web.pool.example.");
     server.dig("web.pool.example A").is_nothing("NOERROR");
@@ -139,7 +139,7 @@ fn delete_then_add_in_one_message_is_no_leave() {
     assert_eq!(server.web(), ["10.0.0.9"]);
     server.counts(&[
         ("/changes/joined", 1),
-        ("/changes/renewed", 1),
+        (RENEWALS, 1),
         ("/changes/changed", 1),
         ("/changes/deregistered", 0),
     ]);

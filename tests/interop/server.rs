@@ -215,6 +215,9 @@ pub struct Server {
     pub log: Log,
 }
 
+/// Heartbeats, whoever took them: a worker, or the registrar if it is signed in the same second as the last.
+pub const RENEWALS: &str = "/changes/renewed+/udp/heartbeats+/tcp/heartbeats";
+
 impl Server {
     fn start(site: Site, listen: &'static str, wire: Option<Wire>) -> Self {
         let program = match &site.before[..] {
@@ -307,13 +310,16 @@ impl Server {
         }
     }
 
-    /// Waits until each of these counters, named by their JSON pointers, has this value.
+    /// Waits until each of these counters, named by their JSON pointers, has this value. Several with `+` between them are added up.
     pub fn counts(&self, wanted: &[(&str, u64)]) {
         self.counters_when(|counters| {
-            wanted.iter().all(|(pointer, count)| {
-                let counter = counters.pointer(pointer).unwrap_or_else(|| panic!("no counter {pointer}"));
-                counter.as_u64() == Some(*count)
-            })
+            let count = |pointer: &str| {
+                counters
+                    .pointer(pointer)
+                    .and_then(Value::as_u64)
+                    .unwrap_or_else(|| panic!("no counter {pointer}"))
+            };
+            wanted.iter().all(|(pointers, wanted)| pointers.split('+').map(count).sum::<u64>() == *wanted)
         });
     }
 

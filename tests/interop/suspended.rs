@@ -7,7 +7,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use super::server::{Server, Site};
+use super::server::{RENEWALS, Server, Site};
 
 const LEASE: Duration = Duration::from_secs(2);
 const ASLEEP: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ fn leases_go_on_where_they_stopped() {
     let suspended_ms = u128::from(clock["suspended_ms"].as_u64().unwrap());
     let (least, most) = (ASLEEP.as_millis(), (waking - stopping).as_millis() + 1_000);
     assert!((least..most).contains(&suspended_ms), "{clock}");
-    server.counts(&[("/changes/joined", 3), ("/changes/renewed", 1), ("/changes/expired", 3)]);
+    server.counts(&[("/changes/joined", 3), (RENEWALS, 1), ("/changes/expired", 3)]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::asking::{Asking, PATIENCE, connect, framed, heard, question, registration};
 use super::clients::or_say;
-use super::server::{LISTEN, Log, Server, Site, rollcall, spawn, wait};
+use super::server::{LISTEN, Log, RENEWALS, Server, Site, rollcall, spawn, wait};
 
 fn join(server: &Server, name: &str, host: u8) {
     server.update(&[], &format!("update add {name}.web.pool.example. 30 A 10.0.0.{host}"));
@@ -124,7 +124,7 @@ fn a_connection_is_closed_in_order_and_the_next_one_is_the_new_process_s() {
 fn goes_on(server: Server, run: &str) {
     let heartbeat = "update add m1.web.pool.example. 30 A 10.0.0.1";
     server.update(&[], heartbeat);
-    server.counts(&[("/changes/joined", 1), ("/changes/renewed", 1), ("/changes/expired", 0)]);
+    server.counts(&[("/changes/joined", 1), (RENEWALS, 1), ("/changes/expired", 0)]);
     join(&server, "m2", 2);
     assert_eq!(server.web(), ["10.0.0.1", "10.0.0.2"]);
     server.counts(&[("/store/failures", 0), ("/updates/refused", 0)]);

@@ -362,8 +362,11 @@ fn a_pool_that_no_zone_has_any_more_does_not_come_back() {
             crowd: Crowd::default(),
             restored: true,
         };
-        let change = world.registrar.restore(&pool.into(), b"m1", registered, world.now_ms);
-        assert_eq!(change.is_some(), comes_back, "{pool:?}");
+        let back = (pool.into(), b"m1".as_slice().into(), registered);
+        let restored = world.registrar.restore_all([back], 1, world.now_ms).unwrap();
+        let expected = if comes_back { (1, 1, 0) } else { (0, 0, 1) };
+        assert_eq!((restored.count, restored.told.len(), restored.left_count), expected, "{pool:?}");
+        assert_eq!(restored.left.map(|(pool, _)| pool), (!comes_back).then(|| pool.into()));
     }
 }
 
@@ -384,8 +387,8 @@ fn a_permanent_member_is_answered_with_the_pools_ttl_however_long_it_is_there() 
         crowd: Crowd::default(),
         restored: true,
     };
-    let change = world.registrar.restore(&change.pool, b"m2", registered, world.now_ms).unwrap();
-    world.registrar.publish(&[change], world.now_ms).unwrap();
+    let back = (change.pool, b"m2".as_slice().into(), registered);
+    world.registrar.restore_all([back], 0, world.now_ms).unwrap();
     assert_eq!(world.ask("m2.web", "A").ttl_s(), 4);
     for _ in 0..5 {
         world.advance(365 * 86_400_000);

@@ -7,6 +7,7 @@ mod troubles;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
@@ -217,7 +218,7 @@ fn crowd(members: u32) -> World {
     let settings = PoolSettings { addresses: Shown::All, ..pool_settings(Policy::RoundRobin) };
     let mut world = World::with_pools(&[("web", settings)]);
     let pool: PoolHandle = b"\x03web\x04pool\x07example\x00"[..].into();
-    let changes = (0..members).map(|number| {
+    let members = (0..members).map(|number| {
         let ip = Ipv4Addr::from(0x0A00_0000 + number).into();
         let (service, port) = (b"\x02_s\x02_p"[..].into(), (1 + number % 60_000) as u16);
         let lapses_ms = u64::MAX;
@@ -245,10 +246,10 @@ fn crowd(members: u32) -> World {
             restored: true,
         };
         let name = format!("m{number:05}");
-        world.registrar.restore(&pool, name.as_bytes(), registered, world.now_ms).unwrap()
+        (Arc::clone(&pool), name.as_bytes().into(), registered)
     });
-    let changes: Vec<_> = changes.collect();
-    world.registrar.publish(&changes, world.now_ms).unwrap();
+    let members: Vec<_> = members.collect();
+    world.registrar.restore_all(members, 0, world.now_ms).unwrap();
     world
 }
 

@@ -132,7 +132,6 @@ impl World {
             let at = Moment { now_ms, wall_ms };
             store.commit(&registrar.overtaken(), &registrar.serials(), at).unwrap();
         }
-        let mut restored = Vec::new();
         loaded
             .iter()
             .flat_map(|loaded| &loaded.floors)
@@ -143,15 +142,12 @@ impl World {
             let (pool, name, drain) = drained.drain(now_ms);
             registrar.restore_drain(&pool, &name, drain);
         }
-        for back in members {
-            let (pool, name, registered) = back.registered(now_ms);
-            restored.extend(registrar.restore(&pool, &name, registered, now_ms));
-        }
+        let members = members.into_iter().map(|returning| returning.registered(now_ms));
+        let restored = registrar.restore_all(members, usize::MAX, now_ms).unwrap();
         for absent in absent {
             let (pool, name, absence) = absent.absence(now_ms);
             registrar.restore_absence(&pool, &name, absence);
         }
-        registrar.publish(&restored, now_ms).unwrap();
         World {
             registrar,
             scratch: Scratch::new(0, 1),
@@ -161,7 +157,7 @@ impl World {
             setup,
             now_ms,
             wall_ms,
-            changes: restored,
+            changes: restored.told,
             source: "127.0.0.1".parse().unwrap(),
             silenced: Vec::new(),
             answered: None,

@@ -122,7 +122,7 @@ fn desk_of(registrar: Registrar, store: &FakeStore) -> (GroupCommit<FakeStore>, 
 fn group_commit<S: Commit>(registrar: Registrar, store: S, observer: Observer) -> GroupCommit<S> {
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
     let leases = Arc::new(LeaseClock::new(clock::now_ms(), Arc::new(Counters::new(0))));
-    GroupCommit::new(registrar, zones, store, observer, leases, &[])
+    GroupCommit::new(registrar, zones, store, observer, leases, &Restored::default())
 }
 
 /// The zone's serial, as a SOA says it.

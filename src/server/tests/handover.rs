@@ -53,7 +53,7 @@ impl Commit for LentStore {
 fn offering(settings: &Settings, state: &Path, terms: Terms) -> (Server, LentStore) {
     let (registrar, store) = (registrar(), LentStore::default());
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
-    let desk = Desk { registrar, store: store.clone(), restored: Vec::new() };
+    let desk = Desk { registrar, store: store.clone(), restored: crate::update::Restored::default() };
     let mut server = Server::start(settings, Listeners::bind(settings).unwrap(), zones, desk).unwrap();
     server.offer(Offer::open(state, terms).unwrap()).unwrap();
     (server, store)
@@ -88,7 +88,7 @@ fn one_server_takes_over_from_another_with_all_its_sockets() {
         predecessor.release().unwrap();
         let (registrar, store) = (registrar(), LentStore::default());
         let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
-        let desk = Desk { registrar, store: store.clone(), restored: Vec::new() };
+        let desk = Desk { registrar, store: store.clone(), restored: crate::update::Restored::default() };
         let mut server = Server::prepare(&settings, listeners, zones, desk).unwrap();
         predecessor.ready().unwrap();
         server.open();

@@ -161,7 +161,10 @@ fn a_crash_in_an_upgrade_leaves_one_format_or_the_other_whole() {
         let octets = Arc::new(Mutex::new(FORMAT_2.to_vec()));
         let disk = Ending { octets: Arc::clone(&octets), calls_left: Mutex::new(calls) };
         let opened = redb::Builder::new().create_with_backend(disk).map_err(redb::Error::from);
-        let begun = opened.and_then(|db| restart::begin_run(&db, 2, EIGHT_S_LATER).map(|_| ()));
+        let begun = opened.and_then(|db| {
+            let (begun, _) = restart::begin_run(&db, 2, EIGHT_S_LATER)?;
+            begun.finish(&db, EIGHT_S_LATER, &mut drop).map(|_| ())
+        });
         let state = dir();
         std::fs::write(state.path().join(FILE_NAME), &*octets.lock().unwrap()).unwrap();
         let found = version_of(state.path());

@@ -67,15 +67,7 @@ impl Registrar {
         // Those that could not move when something changed, and may by now.
         visible.extend(self.reserve.take_due().iter().filter_map(|apex| self.zones.at(apex)));
         // First the serial, for a SOA that came by UPDATE may set it later still.
-        for (publisher, _) in visible.into_iter().filter_map(|at| self.zones.get(at)) {
-            let (apex, serial) = (publisher.zone().apex(), publisher.zone().serial());
-            if let Some(next) = self.reserve.next(apex, serial) {
-                publisher.move_serial(next);
-            }
-            if !self.moved.contains(publisher.zone().apex()) {
-                self.moved.insert(publisher.zone().apex().into());
-            }
-        }
+        self.move_serials(visible);
         for pool in &reshaped {
             self.publish_pool(pool, now_ms)?;
         }
@@ -94,6 +86,19 @@ impl Registrar {
         Ok(())
     }
 
+    /// Moves the serials of zones in which something shows that did not, or no more: once each, as far as the reserve goes.
+    pub(super) fn move_serials(&mut self, zones: impl IntoIterator<Item = usize>) {
+        for (publisher, _) in zones.into_iter().filter_map(|at| self.zones.get(at)) {
+            let (apex, serial) = (publisher.zone().apex(), publisher.zone().serial());
+            if let Some(next) = self.reserve.next(apex, serial) {
+                publisher.move_serial(next);
+            }
+            if !self.moved.contains(apex) {
+                self.moved.insert(apex.into());
+            }
+        }
+    }
+
     /// Moves a member's lease, and has its pool ranked again if the member stands otherwise in it.
     fn move_lease(&mut self, change: &membership::Change, now_ms: u64) {
         let at = self.zone_of(&change.pool);
@@ -107,8 +112,8 @@ impl Registrar {
         }
     }
 
-    /// Ranks pools whose members stand otherwise than they did, by what the registrar or a worker has heard, until about `cost_max` members have been ranked, each in all its
-    /// lists: the rest is still due.
+    /// Ranks pools whose members stand otherwise than they did, by what the registrar or a worker has heard, until about
+    /// `cost_max` members have been ranked, each in all its lists: the rest is still due.
     pub fn rank(&mut self, now_ms: u64, cost_max: usize) {
         let zones = &mut self.zones;
         self.roll.take_marks(|pool| {

@@ -12,8 +12,8 @@ use super::{DrainView, Hold, MemberView, PoolView, RecordList, ServiceRecords};
 use crate::membership::{ELSEWHERE, Entry, LeaseTable, Member, MemberName, Roll, Service};
 use crate::policy::{Candidate, Policy, Shown};
 use crate::wire::Rtype;
-use crate::zone::PoolSettings;
 use crate::zone::node::encode;
+use crate::zone::{FIXED_LEN, PoolSettings};
 
 /// Encodes a view.
 pub(in crate::zone) struct ViewBuilder<'a> {
@@ -64,12 +64,20 @@ impl ViewBuilder<'_> {
                 let lapses_ms = address.lapses_ms.min(member.drain_ends_ms);
                 let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
                 match address.ip {
-                    IpAddr::V4(ip) => {
-                        v4.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
-                    }
-                    IpAddr::V6(ip) => {
-                        v6.push(self.settings.ttl_s, &[&ip.octets()], hold, address_weight(member))
-                    }
+                    IpAddr::V4(ip) => v4.push(
+                        self.settings.ttl_s,
+                        &[&ip.octets()],
+                        hold,
+                        address_weight(member),
+                        entries.len(),
+                    ),
+                    IpAddr::V6(ip) => v6.push(
+                        self.settings.ttl_s,
+                        &[&ip.octets()],
+                        hold,
+                        address_weight(member),
+                        entries.len(),
+                    ),
                 }
             }
             let ends_ms = entry.ends_ms(leases);
@@ -161,7 +169,7 @@ impl ViewBuilder<'_> {
             for (at, entry, binding) in bound().filter(|(_, _, binding)| binding.rtype == rtype) {
                 let lapses_ms = binding.lapses_ms.min(entry.member.lapses_ms());
                 let hold = Hold { lease: entry.lease, member: at as u32, lapses_ms };
-                list.push(self.settings.ttl_s, &[&binding.rdata], hold, 1);
+                list.push(self.settings.ttl_s, &[&binding.rdata], hold, 1, entries.len());
             }
             list
         });
@@ -214,7 +222,7 @@ impl ViewBuilder<'_> {
                 Some((&ELSEWHERE, target)) => [fixed.as_flattened(), target, &[], &[]],
                 _ => [fixed.as_flattened(), &len, name.as_ref(), self.pool],
             };
-            list.push(self.settings.ttl_s, &rdata, hold, weight);
+            list.push(self.settings.ttl_s, &rdata, hold, weight, entries.len());
         }
         list
     }
@@ -235,16 +243,19 @@ fn service_weight(member: &Member, offer: &Service) -> u32 {
 
 /// A member's attributes as a TXT record of key=value strings, or nothing.
 fn attributes_txt(member: &Member, ttl_s: u32) -> Box<[u8]> {
-    let mut rdata = Vec::new();
-    for (key, value) in member.attributes.iter() {
-        rdata.push((key.len() + 1 + value.len()) as u8);
-        rdata.extend_from_slice(key.as_bytes());
+    let strings = || member.attributes.iter().map(|(key, value)| (key.as_bytes(), value));
+    let len = |(key, value): (&[u8], &[u8])| key.len() + 1 + value.len();
+    let mut rdata = Vec::with_capacity(strings().map(|string| 1 + len(string)).sum());
+    for (key, value) in strings() {
+        rdata.push(len((key, value)) as u8);
+        rdata.extend_from_slice(key);
         rdata.push(b'=');
         rdata.extend_from_slice(value);
     }
-    let mut record = Vec::new();
-    if !rdata.is_empty() {
-        encode(&mut record, Rtype::TXT, ttl_s, &[&rdata]);
+    if rdata.is_empty() {
+        return Box::default();
     }
+    let mut record = Vec::with_capacity(FIXED_LEN + rdata.len());
+    encode(&mut record, Rtype::TXT, ttl_s, &[&rdata]);
     record.into()
 }

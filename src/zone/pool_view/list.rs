@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Along, Hold, MemberView, Records};
 use crate::wire::Rtype;
+use crate::zone::FIXED_LEN;
 use crate::zone::node::encode;
 
 /// Records of one type, as far as they are encoded.
@@ -27,13 +28,26 @@ impl ListBuilder {
         ListBuilder { rtype, octets, ends, holds, groups: Vec::new(), weights: Vec::new(), along: None }
     }
 
+    /// One that has room for this many records, as long as the first.
+    fn expect(&mut self, records: usize, len: usize) {
+        self.octets.reserve_exact(records.saturating_mul(len));
+        self.ends.reserve_exact(records);
+        self.holds.reserve_exact(records);
+        self.groups.reserve_exact(records);
+        self.weights.reserve_exact(records);
+    }
+
     /// How many records it has.
     pub fn len(&self) -> usize {
         self.holds.len()
     }
 
-    /// Adds a record. Records of one member come one after another.
-    pub fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32) {
+    /// Adds a record. Records of one member come one after another. With the first comes room for those of `members`.
+    pub fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32, members: usize) {
+        if self.holds.is_empty() {
+            let len: usize = rdata.iter().map(|piece| piece.len()).sum();
+            self.expect(members, FIXED_LEN + len);
+        }
         encode(&mut self.octets, self.rtype, ttl_s, rdata);
         self.ends.push(self.octets.len() as u32);
         if self.holds.last().is_none_or(|before| before.member != hold.member) {
@@ -48,7 +62,9 @@ impl ListBuilder {
 
     /// Puts the addresses of the members beside their records, which name them.
     pub fn take_along(&mut self, members: &[MemberView], ttl_s: u32, [v4, v6]: &[ListBuilder; 2]) {
-        let (mut octets, mut ends, mut previous) = (Vec::new(), Vec::with_capacity(self.holds.len()), None);
+        // Each member mostly stands in the list once.
+        let mut octets = Vec::with_capacity(v4.octets.len() + v6.octets.len());
+        let (mut ends, mut previous) = (Vec::with_capacity(self.holds.len()), None);
         for hold in &self.holds {
             if previous.replace(hold.member) != Some(hold.member) {
                 let start = octets.len();

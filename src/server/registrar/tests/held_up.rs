@@ -117,8 +117,14 @@ fn nobody_is_missed_while_heartbeats_wait_for_a_disk_that_hangs() {
     let zones = Arc::new(ArcSwap::new(Arc::clone(registrar.published())));
     let store = Hanging { begun, go_on };
     let observer = Observer::new(Arc::clone(&counters));
-    let registrar =
-        GroupCommit::new(registrar, Arc::clone(&zones), store, observer, Arc::clone(&leases), &[]);
+    let registrar = GroupCommit::new(
+        registrar,
+        Arc::clone(&zones),
+        store,
+        observer,
+        Arc::clone(&leases),
+        &Restored::default(),
+    );
     let clocks = Arc::downgrade(&leases);
     let (registrar, pulse) =
         (thread::spawn(move || registrar.run(&queue)), thread::spawn(move || clock::pulse(&clocks)));

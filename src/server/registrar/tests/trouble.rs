@@ -34,8 +34,8 @@ fn bring_back(desk: &mut GroupCommit<FakeStore>, pool: &[u8], owner: &str, ends_
         crowd: Crowd::default(),
         restored: true,
     };
-    let change = desk.registrar.restore(&pool.into(), b"m1", registered, 0).unwrap();
-    desk.registrar.publish(&[change], 0).unwrap();
+    let back = (pool.into(), b"m1".as_slice().into(), registered);
+    assert_eq!(desk.registrar.restore_all([back], 0, 0).unwrap().count, 1);
 }
 
 const WEB: &[u8] = b"\x03web\x04pool\x07example\x00";
