@@ -17,6 +17,11 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often what is due is sent, at the most: in small bursts, as from many sources.
 const BURST_EVERY: Duration = Duration::from_micros(500);
 
+/// For how long before its lease is over a member is asked for.
+const WATCH_BEFORE: Duration = Duration::from_millis(5);
+/// Messages on the way, at most: there are 65,536 ids.
+const OPEN_MAX: usize = 60_000;
+
 /// What became of a run's messages.
 #[derive(Default)]
 pub struct Tally {
@@ -41,6 +46,8 @@ pub struct Client {
     last_id: u16,
     /// By message id: which member, and since when.
     open: HashMap<u16, (usize, Instant)>,
+    /// When each member's last message was sent, by number.
+    pub sent: Vec<Option<Instant>>,
 }
 
 /// What a reply, or its absence, says of a member's message.
@@ -59,7 +66,7 @@ impl Client {
         })?;
         socket.connect(server)?;
         socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
-        Ok(Client { socket, window: usize::from(window), last_id: 0, open: HashMap::new() })
+        Ok(Client { socket, window: usize::from(window), last_id: 0, open: HashMap::new(), sent: Vec::new() })
     }
 
     /// Registers every member once, again where a reply is lost. The first refusal ends it.
@@ -189,11 +196,70 @@ impl Client {
     /// Sends a member's message. The id is new each time; a TSIG does not cover it.
     pub fn send(&mut self, member: usize, messages: &mut [Vec<u8>]) -> Result<()> {
         let message = messages.get_mut(member).ok_or("a member without a message")?;
+        if self.open.len() >= OPEN_MAX {
+            return Err("the server answers too little of it: 60000 messages are on the way".into());
+        }
+        // Ids go round, and one may still be waited for.
         self.last_id = self.last_id.wrapping_add(1);
+        while self.open.contains_key(&self.last_id) {
+            self.last_id = self.last_id.wrapping_add(1);
+        }
         message.get_mut(..2).ok_or("an empty message")?.copy_from_slice(&self.last_id.to_be_bytes());
         self.socket.send(message).map_err(unreachable)?;
-        self.open.insert(self.last_id, (member, Instant::now()));
+        let now = Instant::now();
+        self.open.insert(self.last_id, (member, now));
+        if self.sent.len() <= member {
+            self.sent.resize(member + 1, None);
+        }
+        if let Some(sent) = self.sent.get_mut(member) {
+            *sent = Some(now);
+        }
         Ok(())
+    }
+
+    /// Asks questions, each again and again from shortly before its moment on until its answer is empty. How long after its moment
+    /// that was. They come in the order of their moments.
+    pub fn watch(&mut self, questions: Vec<(Instant, Vec<u8>)>) -> Result<Vec<Duration>> {
+        let (mut later, mut now): (VecDeque<_>, VecDeque<_>) = (questions.into(), VecDeque::new());
+        let mut late = Vec::new();
+        self.socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
+        while !later.is_empty() || !now.is_empty() {
+            let near = Instant::now() + WATCH_BEFORE;
+            while let Some(next) = later.pop_front_if(|(moment, _)| *moment <= near) {
+                now.push_back(next);
+            }
+            let Some((moment, mut question)) = now.pop_front() else {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            };
+            if self.is_empty(&mut question)? {
+                let gone = Instant::now();
+                if gone < moment {
+                    return Err("a member was gone before its lease was over".into());
+                }
+                late.push(gone - moment);
+            } else {
+                now.push_back((moment, question));
+            }
+        }
+        Ok(late)
+    }
+
+    /// Asks one question, and waits for its answer: whether nothing is in it.
+    fn is_empty(&mut self, question: &mut [u8]) -> Result<bool> {
+        let mut reply = [0; 1232];
+        for _ in 0..10 {
+            self.last_id = self.last_id.wrapping_add(1);
+            question.get_mut(..2).ok_or("an empty question")?.copy_from_slice(&self.last_id.to_be_bytes());
+            self.socket.send(question).map_err(unreachable)?;
+            while let Ok(len) = self.socket.recv(&mut reply) {
+                let header = Header::read(reply.get(..len).unwrap_or_default()).filter(Header::is_response);
+                if let Some(header) = header.filter(|header| header.id == self.last_id) {
+                    return Ok(header.counts[1] == 0);
+                }
+            }
+        }
+        Err("the server does not answer".into())
     }
 
     /// Waits for one reply. When none comes, says which messages are lost.

@@ -13,11 +13,43 @@ const TTL_S: u32 = 30;
 /// After so many changes a pool is as it was.
 pub const CHANGES: usize = 4;
 
-/// One signed UPDATE a member.
-pub fn signed_fleet(args: &Args, key: &Key, wall_s: u64) -> Result<Vec<Vec<u8>>> {
+/// One signed UPDATE a member, which registers it with a load of so many hundredths and 25 more.
+pub fn signed_fleet(args: &Args, key: &Key, wall_s: u64, load: u64) -> Result<Vec<Vec<u8>>> {
+    let load = 25 + load % 75;
+    places(args)
+        .map(|(pool, member)| Ok(signed(registration(&args.zone, pool, member, load)?, key, wall_s)))
+        .collect()
+}
+
+/// One signed UPDATE a member, which has another address in each round.
+pub fn signed_moves(args: &Args, key: &Key, wall_s: u64, round: u8) -> Result<Vec<Vec<u8>>> {
+    places(args)
+        .map(|(pool, member)| Ok(signed(moving(&args.zone, pool, member, round)?, key, wall_s)))
+        .collect()
+}
+
+/// One signed UPDATE a member, which takes it off.
+pub fn signed_departures(args: &Args, key: &Key, wall_s: u64) -> Result<Vec<Vec<u8>>> {
+    places(args).map(|(pool, member)| Ok(signed(departure(&args.zone, pool, member)?, key, wall_s))).collect()
+}
+
+/// A question for the address of each member's own name.
+pub fn questions(args: &Args) -> Result<Vec<Vec<u8>>> {
+    let question = |(pool, member)| {
+        let mut message = Header { id: 0, flags: 0, counts: [1, 0, 0, 0] }.octets().to_vec();
+        message.extend_from_slice(member_name(&args.zone, pool, member)?.as_slice());
+        message.extend_from_slice(&Rtype::A.to_int().to_be_bytes());
+        message.extend_from_slice(&Class::IN.to_int().to_be_bytes());
+        Ok(message)
+    };
+    places(args).map(question).collect()
+}
+
+/// Every member's pool and number.
+fn places(args: &Args) -> impl Iterator<Item = (u32, u16)> {
+    let members = args.members;
     let pools = args.first_pool..args.first_pool + args.pools;
-    let places = pools.flat_map(|pool| (1..=args.members).map(move |member| (pool, member)));
-    places.map(|(pool, member)| Ok(signed(registration(&args.zone, pool, member)?, key, wall_s))).collect()
+    pools.flat_map(move |pool| (1..=members).map(move |member| (pool, member)))
 }
 
 /// The change of this number to the first pool, signed. In turn one member leaves and joins again, and the next says another
@@ -28,7 +60,7 @@ pub fn signed_change(args: &Args, key: &Key, wall_s: u64, number: usize) -> Resu
     let (zone, pool) = (&args.zone, args.first_pool);
     let message = match number % CHANGES {
         0 => departure(zone, pool, first)?,
-        1 => registration(zone, pool, first)?,
+        1 => registration(zone, pool, first, 25)?,
         2 => attributes(zone, pool, first + 1, b"\x09weight=11")?,
         _ => attributes(zone, pool, first + 1, b"\x09weight=10")?,
     };
@@ -42,16 +74,36 @@ fn signed(mut message: Vec<u8>, key: &Key, wall_s: u64) -> Vec<u8> {
 
 /// `m1.p00 A`, `_http._tcp.p00 SRV`, `m1.p00 TXT`: member `member` of pool `pool`, who both are in its address. From 65,536
 /// pools on, addresses go on in 11.0.0.0/8.
-fn registration(zone: &Name, pool: u32, member: u16) -> Result<Vec<u8>> {
+fn registration(zone: &Name, pool: u32, member: u16, load: u64) -> Result<Vec<u8>> {
     let own = member_name(zone, pool, member)?;
     let service = name_in(zone, &format!("_http._tcp.p{pool:02}"))?;
-    let address = u32::from(Ipv4Addr::new(10, 0, 0, 0)) + (pool << 8) + u32::from(member);
+    let address = address_of(pool, member, 0);
     let srv = [&[0, 0, 0, 10, 0x1F, 0x90], own.as_slice()].concat();
 
     let mut message = update_of(zone, 3);
     put_record(&mut message, &own, Rtype::A, &address.to_be_bytes());
     put_record(&mut message, &service, Rtype::SRV, &srv);
-    put_record(&mut message, &own, Rtype::TXT, b"\x09weight=10\x09load=0.25");
+    put_record(&mut message, &own, Rtype::TXT, format!("\x09weight=10\x09load=0.{load:02}").as_bytes());
+    Ok(message)
+}
+
+fn address_of(pool: u32, member: u16, round: u8) -> u32 {
+    // The two octets of a pool and its 1,000 members leave the first for rounds: 10 and 11 are 0's.
+    let first = u32::from(Ipv4Addr::new(10 + 2 * (round % 100), 0, 0, 0));
+    first + (pool << 8) + u32::from(member)
+}
+
+/// `m1.p00 A` of the round before deleted, and this round's added.
+fn moving(zone: &Name, pool: u32, member: u16, round: u8) -> Result<Vec<u8>> {
+    let own = member_name(zone, pool, member)?;
+    let mut message = update_of(zone, 2);
+    message.extend_from_slice(own.as_slice());
+    message.extend_from_slice(&Rtype::A.to_int().to_be_bytes());
+    message.extend_from_slice(&Class::NONE.to_int().to_be_bytes());
+    // RFC 2136 section 2.5.4: no TTL, and the RDATA of the record that goes.
+    message.extend_from_slice(&[0, 0, 0, 0, 0, 4]);
+    message.extend_from_slice(&address_of(pool, member, round - 1).to_be_bytes());
+    put_record(&mut message, &own, Rtype::A, &address_of(pool, member, round).to_be_bytes());
     Ok(message)
 }
 

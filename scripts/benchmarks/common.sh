@@ -56,6 +56,14 @@ await() {
     done
 }
 
+# p99_us FILE: the 99th percentile of the latencies that `ask` left there.
+p99_us() {
+    awk '$1 == ">" { print $NF }' "$1" | sort -n | awk '{ v[NR] = $1 } END { printf "%.0f", v[int(NR * 0.99)] * 1e6 }'
+}
+
+# met VALUE BAR least|most: whether a figure keeps its bar.
+met() { awk -v value="$1" -v bar="$2" -v which="$3" 'BEGIN { print (which == "most" ? value <= bar : value >= bar) ? "yes" : "**no**" }'; }
+
 # A process and its children, and theirs.
 family() {
     local child
@@ -78,6 +86,9 @@ thread_ns() {
     done
 }
 
+# value KEY FILE: of the last line with this key.
+value() { awk -v key="$1" '$1 == key { value = $2 } END { print value }' "$2"; }
+
 # median FILE KEY FIELD: of that field in the lines that start with the key.
 median() {
     awk -v key="$2 " -v field="$3" 'index($0, key) == 1 { print $field }' "$1" | sort -n |
@@ -92,9 +103,9 @@ commit() { echo "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)$(git 
 
 package() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo "of unknown version"; }
 
-# ask RATE SECONDS FILE: questions at a rate; each answer and its latency into the file.
+# ask RATE SECONDS FILE [SERVER]: questions at a rate; each answer and its latency into the file.
 ask() {
-    timeout $(($2 + 20)) taskset -c 1 dnsperf -s 127.0.0.1 -p "${port_of[rollcall]}" -d "$work/A" -e -l "$2" -Q "$1" \
+    timeout $(($2 + 20)) taskset -c 1 dnsperf -s 127.0.0.1 -p "${port_of[${4-rollcall}]}" -d "$work/A" -e -l "$2" -Q "$1" \
         -q "$OUTSTANDING" -c "$CLIENTS" -v >"$3" 2>&1 || fail "dnsperf: $(tail -n 3 "$3")"
     grep -Eq 'Response codes: +NOERROR [0-9]+ \(100\.00%\)$' "$3" ||
         fail "rollcall did not answer everything: $(grep 'Response codes' "$3")"

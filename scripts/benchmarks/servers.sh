@@ -19,7 +19,7 @@ start() {
 # await_log NAME TEXT
 await_log() { await 10 grep -q "$2" "$work/$1/log" || fail "$1 did not start: $(tail -n 3 "$work/$1/log")"; }
 
-# start_rollcall NAME [POOLS]: with these tables in its zone's TOML.
+# start_rollcall NAME [POOLS [SETTINGS [GRANT]]]: with these tables and settings in its zone's TOML, and so much more in its grant.
 start_rollcall() {
     local dir=$work/$1
     mkdir -p "$dir/zones" && chmod 700 "$work"
@@ -32,9 +32,11 @@ start_rollcall() {
     cat >"$dir/zones/$ZONE.toml" <<TOML
 create_pools = true
 default_lease = 3600
+${3-}
 [[grant]]
 key = "bench."
-addresses = ["10.0.0.0/7"]
+addresses = ["0.0.0.0/0"]
+${4-}
 ${2-}
 TOML
     # As the README says for many pools: Debian's kernels need nothing for it.
@@ -42,8 +44,13 @@ TOML
     [[ $1 != *x10 ]] || pages=(env _RJEM_MALLOC_CONF=thp:always)
     start "$1" "${pages[@]}" "$bin/rollcall" serve --config "$dir/rollcall.toml" --zones "$dir/zones" --state "$dir/state" \
         --listen 127.0.0.1:0
+    learn_port "$1"
+}
+
+# learn_port NAME: once it serves.
+learn_port() {
     await_log "$1" 'listening, UDP and TCP'
-    port_of[$1]=$(sed -n 's/.*listening, UDP and TCP.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$dir/log")
+    port_of[$1]=$(sed -n 's/.*listening, UDP and TCP.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/$1/log")
 }
 
 # fleet NAME POOLS MEMBERS ARGUMENT...: of that rollcall.
@@ -94,6 +101,60 @@ start_peer() {
     port_of[$1]=$(free_port)
     write_peers_zone >"$dir/zones/$ZONE"
     "start_$1" "$dir" "${port_of[$1]}"
+}
+
+# stop NAME: for a server that only a part of a run needs.
+stop() {
+    kill "${pid_of[$1]}" && wait "${pid_of[$1]}" 2>/dev/null || true
+}
+
+# start_knot_updates NAME POOLS MEMBERS: Knot with the fleet's key and records, as if the fleet had registered. A change is on disk before
+# it is acknowledged: that is its journal's default, journal-db-mode robust.
+start_knot_updates() {
+    local dir=$work/$1 secret
+    mkdir -p "$dir/zones"
+    port_of[$1]=$(free_port)
+    secret=$(sed -n 's/.*secret "\(.*\)".*/\1/p' "$work/bench.key")
+    awk -v pools="$2" -v members="$3" 'BEGIN {
+        print "$TTL 30\n@ IN SOA ns hostmaster 1 1200 180 1209600 5\n@ IN NS ns\nns IN A 127.0.0.1"
+        for (p = 0; p < pools; p++) {
+            n = sprintf("p%02d", p)
+            for (m = 1; m <= members; m++)
+                printf "m%d.%s A %d.%d.%d.%d\nm%d.%s TXT weight=10 load=0.25\n_http._tcp.%s SRV 0 10 8080 m%d.%s\n", \
+                    m, n, 10 + int(p / 65536), int(p / 256) % 256, p % 256 + int(m / 256), m % 256, m, n, n, m, n
+        }
+    }' >"$dir/zones/$ZONE"
+    cat >"$dir/config" <<CONFIG
+server:
+    rundir: $dir
+    listen: 127.0.0.1@${port_of[$1]}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+log:
+  - target: stderr
+    any: info
+database:
+    storage: $dir
+key:
+  - id: bench.
+    algorithm: hmac-sha256
+    secret: $secret
+acl:
+  - id: fleet
+    key: bench.
+    action: update
+template:
+  - id: default
+    zonefile-sync: -1
+    journal-content: changes
+zone:
+  - domain: $ZONE
+    file: $dir/zones/$ZONE
+    acl: fleet
+CONFIG
+    start "$1" knotd -c "$dir/config"
+    await_log "$1" 'server started'
 }
 
 start_gdnsd() {

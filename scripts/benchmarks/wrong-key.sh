@@ -24,7 +24,7 @@ wrong_key_leg() {
         refused=$(awk '$1 == "refused_a_second" { print $2 }' "$beside")
         [[ $(awk '$1 == "lost" { print $2 }' "$beside") == 0 ]] || say "some UPDATEs had no reply: $(tr '\n' ' ' <"$beside")"
     fi
-    p99=$(awk '$1 == ">" { print $NF }' "$out" | sort -n | awk '{ v[NR] = $1 } END { print v[int(NR * 0.99)] * 1e6 }')
+    p99=$(p99_us "$out")
     awk -v leg="$1" -v ns="$before" -v registrar="$registrar" -v p99="$p99" -v refused="$refused" '
         /Queries completed:/ { answers = $3 }
         /Queries lost:/ { lost = $3 }
