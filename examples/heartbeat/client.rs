@@ -46,7 +46,7 @@ pub struct Client {
     last_id: u16,
     /// By message id: which member, and since when.
     open: HashMap<u16, (usize, Instant)>,
-    /// When each member's last message was sent, by number.
+    /// When each member's message was sent, by number; none of one that had to be sent again.
     pub sent: Vec<Option<Instant>>,
 }
 
@@ -73,6 +73,7 @@ impl Client {
     pub fn join(&mut self, messages: &mut [Vec<u8>]) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut waiting: VecDeque<usize> = (0..messages.len()).collect();
+        self.sent = vec![None; messages.len()];
         let started = Instant::now();
         while !waiting.is_empty() || !self.open.is_empty() {
             self.fill(&mut waiting, messages)?;
@@ -208,11 +209,8 @@ impl Client {
         self.socket.send(message).map_err(unreachable)?;
         let now = Instant::now();
         self.open.insert(self.last_id, (member, now));
-        if self.sent.len() <= member {
-            self.sent.resize(member + 1, None);
-        }
         if let Some(sent) = self.sent.get_mut(member) {
-            *sent = Some(now);
+            *sent = if sent.is_some() { None } else { Some(now) };
         }
         Ok(())
     }
@@ -234,10 +232,12 @@ impl Client {
             };
             if self.is_empty(&mut question)? {
                 let gone = Instant::now();
-                if gone < moment {
-                    return Err("a member was gone before its lease was over".into());
+                // The server's clock has whole milliseconds.
+                if gone + Duration::from_millis(1) < moment {
+                    let early_us = (moment - gone).as_micros();
+                    return Err(format!("a member was gone {early_us} us before its lease was over").into());
                 }
-                late.push(gone - moment);
+                late.push(gone.saturating_duration_since(moment));
             } else {
                 now.push_back((moment, question));
             }

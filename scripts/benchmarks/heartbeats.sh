@@ -8,14 +8,14 @@ readonly NAMES_POOLS=250 NAMES_MEMBERS=4 NEW_POOLS=5000 MOVES=10 CHANGING=200
 # Heartbeats a second beside so many questions a second.
 readonly BEAT_RATE=20000 QUESTION_RATE=100000
 
-# beat_leg WHAT SERVER ARGUMENT...: appends to $work/beats: what, CPU us a heartbeat, accepted a second, mean latency us, refused, lost.
+# beat_leg WHAT SERVER ARGUMENT...: appends to $work/beat-legs: what, CPU us a heartbeat, accepted a second, mean latency us, refused, lost.
 beat_leg() {
     local what=$1 server=$2 out=$work/beat.out
     shift 2
     fleet "$server" "$BEATING_POOLS" "$BEATING_MEMBERS" --present --seconds "$leg_s" --window "$WINDOW" \
         --pid "${pid_of[$server]}" "$@" >"$out" || fail "$what: $(tail -n 3 "$out")"
     echo "$what $(value cpu_us "$out") $(value accepted_a_second "$out") $(value latency_us "$out") $(value refused "$out")" \
-        "$(value lost "$out")" | tee -a "$work/beats" >&2
+        "$(value lost "$out")" | tee -a "$work/beat-legs" >&2
     [[ $(value refused "$out") == 0 ]] || fault "$(value refused "$out") heartbeats were refused: $what"
     # What Knot loses is a matter of its socket's buffer.
     [[ $server == knot* || $(value lost "$out") == 0 ]] || fault "$(value lost "$out") heartbeats had no reply: $what"
@@ -92,7 +92,7 @@ measure_heartbeats() {
 
 print_heartbeats() {
     local knot unchanged load joins addresses added p99
-    knot=$(median "$work/beats" knot 2) unchanged=$(median "$work/beats" unchanged 2) load=$(median "$work/beats" load 2)
+    knot=$(median "$work/beat-legs" knot 2) unchanged=$(median "$work/beat-legs" unchanged 2) load=$(median "$work/beat-legs" load 2)
     over() { awk -v one="$1" -v other="$2" 'BEGIN { printf "%.2f", one / other }'; }
     joins=$(over "$(median "$work/durable" joins-ours 2)" "$(median "$work/durable" joins-knot 2)")
     addresses=$(over "$(median "$work/durable" addresses-ours 2)" "$(median "$work/durable" addresses-knot 2)")
@@ -112,8 +112,8 @@ sent the same messages: UPDATEs that change nothing. CPU is user and system time
 MD
     local what
     for what in knot unchanged load; do
-        printf '| %s | %.2f | %.0f | %.0f |\n' "$what" "$(median "$work/beats" "$what" 2)" "$(median "$work/beats" "$what" 3)" \
-            "$(median "$work/beats" "$what" 4)"
+        printf '| %s | %.2f | %.0f | %.0f |\n' "$what" "$(median "$work/beat-legs" "$what" 2)" "$(median "$work/beat-legs" "$what" 3)" \
+            "$(median "$work/beat-legs" "$what" 4)"
     done
     cat <<MD
 

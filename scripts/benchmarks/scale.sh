@@ -7,9 +7,9 @@ readonly SILENT_POOLS=10000 LASTING_POOLS=15000 SILENT_LEASE=30 IN_EACH=10
 # memory NAME FIELD: VmRSS or VmHWM of a server, octets.
 memory() { awk -v field="$2:" '$1 == field { print $2 * 1024 }' "/proc/${pid_of[$1]}/status"; }
 
-# figure KEY VALUE: appends to $work/scale.
-figure() { echo "$1 $2" | tee -a "$work/scale" >&2; }
-of_scale() { value "$1" "$work/scale"; }
+# figure KEY VALUE: appends to $work/scale-figures.
+figure() { echo "$1 $2" | tee -a "$work/scale-figures" >&2; }
+of_scale() { value "$1" "$work/scale-figures"; }
 
 # sweep NAME: every pool is asked for its addresses, once. The mean length of an answer: less is missing nobody.
 sweep() {
@@ -27,7 +27,7 @@ measure_memory_and_restart() {
     start_rollcall scale
     before=$(memory scale VmRSS)
     say "joining $scale members in $pools pools, which takes a minute or two"
-    fleet scale "$pools" "$IN_EACH" --window 512 >"$work/joined" || fail "the fleet: $(tail -n 3 "$work/joined")"
+    fleet scale "$pools" "$IN_EACH" --window 128 >"$work/joined" || fail "the fleet: $(tail -n 3 "$work/joined")"
     figure joins_a_second "$(value joins_a_second "$work/joined")"
     # What was freed on the way is given back in ten seconds.
     sleep 12
@@ -51,7 +51,7 @@ measure_memory_and_restart() {
     figure restart_rss $((($(memory scale VmRSS) - before) / scale))
     figure restart_peak $((($(memory scale VmHWM) - before) / scale))
     say "all of them leave"
-    fleet scale "$pools" "$IN_EACH" --leave --window 512 >"$work/left" || fail "the fleet: $(tail -n 3 "$work/left")"
+    fleet scale "$pools" "$IN_EACH" --leave --window 128 >"$work/left" || fail "the fleet: $(tail -n 3 "$work/left")"
     figure leaves_a_second "$(value leaves_a_second "$work/left")"
     sleep 12
     figure left_rss $((($(memory scale VmRSS) - before) / scale))
@@ -68,16 +68,16 @@ answers_last() {
 
 measure_expiry() {
     local out=$work/silence.out other pool
-    for ((pool = 0; pool < POOLS; pool++)); do printf 'p%02d.%s A\n' "$pool" "$ZONE"; done >"$work/A"
+    for ((pool = 10000; pool < 10000 + POOLS; pool++)); do echo "p$pool.$ZONE A"; done >"$work/A"
     start_rollcall expiry "
 [[grant]]
 key = \"bench.\"
 addresses = [\"0.0.0.0/0\"]
-pools = [\"p2????\"]
-lease = $SILENT_LEASE" "" 'pools = ["p??", "p???", "p????", "p1????"]'
+pools = [\"p3*\"]
+lease = $SILENT_LEASE" "" 'pools = ["p1*", "p2*"]'
     say "joining $(((LASTING_POOLS + SILENT_POOLS) * IN_EACH)) members, $((SILENT_POOLS * IN_EACH)) of them with leases of $SILENT_LEASE s, which are let run out"
-    fleet expiry "$LASTING_POOLS" "$IN_EACH" --window 512 >&2
-    fleet expiry "$SILENT_POOLS" "$IN_EACH" --first-pool 20000 --window 512 --silence "$SILENT_LEASE" >"$out" & other=$!
+    fleet expiry "$LASTING_POOLS" "$IN_EACH" --first-pool 10000 --window 128 >&2
+    fleet expiry "$SILENT_POOLS" "$IN_EACH" --first-pool 30000 --window 128 --silence "$SILENT_LEASE" >"$out" & other=$!
     await 60 grep -q renewed_in_ms "$out" || fail "the fleet: $(<"$out")"
     ask "$FIXED_RATE" 5 "$work/quiet.out" expiry
     sleep $((SILENT_LEASE - 7))
