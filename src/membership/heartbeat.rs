@@ -10,188 +10,12 @@
 //!                                                                        '--> places: some bits of the digest -> slot
 //!  worker:    digest of a message --> recognise --> beat --> lease, floor, load, mark
 //! ```
-//!
-//! A place is a hint: the slot's own digest decides. So a place that leads nowhere does no harm, and is used again.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::lease::{CHUNK_SLOTS, Slot, lease_ms_of};
-use super::{Age, LeaseRef, LeaseTable, SLOTS_MAX, Said, Signed, lease_end_ms};
-
-/// Places in a bucket: a cache line.
-const BUCKET: usize = 8;
-/// Places that are made at a time: a page of memory, so that a small server has few.
-const BLOCK: usize = 512;
-/// How many bits of a place say which slot.
-const SLOT_BITS: u32 = SLOTS_MAX.trailing_zeros();
-const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
-
-/// What a heartbeat is known by: 128 bits that nobody can compute who does not know the server's key for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest(u64, u64);
-
-impl Digest {
-    /// Of 128 bits of a keyed hash. The one that stands for none is another's.
-    pub fn new(hash: u128) -> Self {
-        Digest(((hash >> 64) as u64).max(1), hash as u64)
-    }
-
-    /// The two buckets that its place may be in, of so many.
-    fn buckets(self, buckets: usize) -> [usize; 2] {
-        [self.1 as usize % buckets, (self.1 >> 32) as usize % buckets]
-    }
-
-    /// What its place says of it. Never 0.
-    fn tag(self) -> u64 {
-        (self.0 << SLOT_BITS).max(1 << SLOT_BITS)
-    }
-}
-
-/// What a heartbeat of a member means besides its lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// How fast what it says of its load counts, milliseconds.
-    pub load_half_life_ms: u32,
-    /// Whether its pool is ranked anew when it stands otherwise.
-    pub ranks: bool,
-}
-
-/// A member's heartbeat, in its slot.
-#[derive(Default)]
-pub(super) struct Known {
-    /// The first word is 0 if there is none.
-    digest: [AtomicU64; 2],
-    /// Half-life (32 bits), whether it ranks (1 bit).
-    terms: AtomicU64,
-    /// When a worker renewed the lease last, monotonic milliseconds; 0 for never.
-    heard_ms: AtomicU64,
-}
-
-impl Known {
-    /// Before the slot is somebody else's.
-    pub fn clear(&self) {
-        self.forget();
-        self.heard_ms.store(0, Ordering::Relaxed);
-    }
-
-    fn forget(&self) {
-        self.digest[0].store(0, Ordering::Release);
-    }
-
-    /// A digest whose halves are of two heartbeats is neither's.
-    fn is(&self, digest: Digest) -> bool {
-        self.digest[0].load(Ordering::Acquire) == digest.0
-            && self.digest[1].load(Ordering::Acquire) == digest.1
-    }
-
-    fn tag(&self) -> Option<u64> {
-        let first = self.digest[0].load(Ordering::Relaxed);
-        (first != 0).then(|| Digest(first, 0).tag())
-    }
-
-    fn terms(&self) -> Terms {
-        let terms = self.terms.load(Ordering::Acquire);
-        Terms { load_half_life_ms: (terms >> 1) as u32, ranks: terms & 1 != 0 }
-    }
-}
-
-/// Slots whose members' pools are to be ranked anew: a bit each, and whether any is set.
-pub(super) struct Marks {
-    any: AtomicBool,
-    slots: [AtomicU64; CHUNK_SLOTS / 64],
-}
-
-impl Default for Marks {
-    fn default() -> Self {
-        Marks { any: AtomicBool::new(false), slots: [const { AtomicU64::new(0) }; CHUNK_SLOTS / 64] }
-    }
-}
-
-impl Marks {
-    fn set(&self, at: usize) {
-        let bit = 1 << (at % 64);
-        // Most are set by somebody who was set already: reading takes nothing from others.
-        if let Some(word) = self.slots.get(at / 64).filter(|word| word.load(Ordering::Relaxed) & bit == 0) {
-            word.fetch_or(bit, Ordering::AcqRel);
-            self.any.store(true, Ordering::Release);
-        }
-    }
-
-    fn take(&self, mut see: impl FnMut(usize)) {
-        if !self.any.load(Ordering::Acquire) || !self.any.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        for (at, word) in self.slots.iter().enumerate() {
-            let mut bits = if word.load(Ordering::Relaxed) == 0 { 0 } else { word.swap(0, Ordering::AcqRel) };
-            while bits != 0 {
-                see(at * 64 + bits.trailing_zeros() as usize);
-                bits &= bits - 1;
-            }
-        }
-    }
-}
-
-/// Where to look for the slot of a digest: twice as many places as members, in buckets of which each digest has two to choose
-/// from, so that hardly any is ever full. Where both are, somebody else's heartbeats go to the registrar.
-pub(super) struct Places {
-    blocks: Box<[OnceLock<Box<[AtomicU64]>>]>,
-}
-
-impl Places {
-    /// For so many members.
-    pub fn new(members_max: usize) -> Self {
-        let places = members_max.saturating_mul(2).clamp(BLOCK, 2 * SLOTS_MAX);
-        Places { blocks: (0..places.div_ceil(BLOCK)).map(|_| OnceLock::new()).collect() }
-    }
-
-    fn buckets(&self) -> usize {
-        self.blocks.len() * (BLOCK / BUCKET)
-    }
-
-    /// A bucket, if any of its block's places was ever needed.
-    fn bucket(&self, number: usize) -> Option<&[AtomicU64]> {
-        let (block, within) = (number / (BLOCK / BUCKET), number % (BLOCK / BUCKET) * BUCKET);
-        self.blocks.get(block)?.get()?.get(within..within + BUCKET)
-    }
-
-    fn bucket_to_fill(&self, number: usize) -> Option<&[AtomicU64]> {
-        let block = self.blocks.get(number / (BLOCK / BUCKET))?;
-        block.get_or_init(|| (0..BLOCK).map(|_| AtomicU64::new(0)).collect());
-        self.bucket(number)
-    }
-
-    /// Slots that may have this digest: mostly one, and that the right one.
-    fn slots(&self, digest: Digest) -> impl Iterator<Item = u32> {
-        let buckets = digest.buckets(self.buckets()).into_iter().filter_map(|number| self.bucket(number));
-        let words = buckets.flatten().map(|place| place.load(Ordering::Acquire));
-        words.filter(move |word| *word & !SLOT_MASK == digest.tag()).map(|word| (word & SLOT_MASK) as u32)
-    }
-
-    /// Notes where a digest is. `is_used` says whether what a place says still holds.
-    fn put(&self, digest: Digest, slot: u32, is_used: impl Fn(u64) -> bool) {
-        let word = digest.tag() | u64::from(slot);
-        let buckets =
-            digest.buckets(self.buckets()).map(|number| self.bucket_to_fill(number).unwrap_or_default());
-        let places = || buckets.iter().copied().flatten();
-        if places().any(|place| place.load(Ordering::Relaxed) == word) {
-            return;
-        }
-        let empty =
-            |bucket: &&[AtomicU64]| bucket.iter().filter(|place| place.load(Ordering::Relaxed) == 0).count();
-        let free = |place: &&AtomicU64| place.load(Ordering::Relaxed) == 0;
-        let [one, other] = buckets;
-        let emptier = if empty(&one) >= empty(&other) { one } else { other };
-        let place = emptier
-            .iter()
-            .find(free)
-            .or_else(|| places().find(|place| !is_used(place.load(Ordering::Relaxed))))
-            .or_else(|| one.get(digest.0 as usize % BUCKET));
-        if let Some(place) = place {
-            place.store(word, Ordering::Release);
-        }
-    }
-}
+use super::known::{CHUNK_SLOTS, Digest, Known, Terms};
+use super::lease::{Slot, lease_ms_of};
+use super::{Age, LeaseRef, LeaseTable, Said, Signed, lease_end_ms};
 
 /// What became of a heartbeat that was known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,7 +58,7 @@ impl LeaseTable {
             // Another one was quicker, in another thread: it renewed the lease too.
             return None;
         }
-        known.heard_ms.fetch_max(now_ms, Ordering::AcqRel);
+        known.hear(now_ms);
         let is_other = self.say(lease, said, now_ms, terms.load_half_life_ms);
         let is_forgotten = self.picks(lease) > 0;
         if is_forgotten {
@@ -250,17 +74,9 @@ impl LeaseTable {
     /// judged, its member published, and the store right about it.
     pub(super) fn remember(&self, lease: LeaseRef, digest: Digest, terms: Terms) {
         let Some(known) = self.running(lease).and_then(|_| self.known(lease.slot)) else { return };
-        known.forget();
-        known
-            .terms
-            .store((u64::from(terms.load_half_life_ms) << 1) | u64::from(terms.ranks), Ordering::Release);
-        known.digest[1].store(digest.1, Ordering::Release);
-        known.digest[0].store(digest.0, Ordering::Release);
-        let is_used = |word: u64| {
-            let tag = self.known((word & SLOT_MASK) as u32).and_then(Known::tag);
-            tag == Some(word & !SLOT_MASK)
-        };
-        self.places().put(digest, lease.slot, is_used);
+        known.set(digest, terms);
+        let tag_of = |slot| self.known(slot).and_then(Known::tag);
+        self.places().put(digest, lease.slot, tag_of);
     }
 
     /// Lets workers renew a lease no more: its next heartbeat goes to the registrar. The registrar alone calls it.
@@ -273,7 +89,7 @@ impl LeaseTable {
     /// When a worker renewed a lease last, monotonic milliseconds; 0 if none has.
     pub(super) fn heard_ms(&self, lease: LeaseRef) -> u64 {
         let known = self.floor_slot(lease).and_then(|_| self.known(lease.slot));
-        known.map_or(0, |known| known.heard_ms.load(Ordering::Acquire))
+        known.map_or(0, Known::heard_ms)
     }
 
     fn mark(&self, slot: u32) {

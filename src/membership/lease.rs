@@ -4,15 +4,14 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::heartbeat::{Known, Marks, Places};
+use super::known::{CHUNK_SLOTS, Known, Marks, Places, SLOT_BITS};
 use super::{Age, Signed};
 
-/// Slots in a chunk. A chunk is 385 KB, a cache line and a half a slot, and is made when its first slot is needed.
-pub(super) const CHUNK_SLOTS: usize = 4096;
-/// Chunks that a table may have.
+/// Chunks that a table may have. One is 385 KB, a cache line and a half a slot, and is made when its first slot is needed.
 const CHUNKS_MAX: usize = 4096;
 /// Members that one server may hold at a time: 16,777,216.
 pub const SLOTS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX;
+const _: () = assert!(SLOTS_MAX == 1 << SLOT_BITS);
 
 const LIVE: u64 = 1;
 const GENERATION_BITS: u32 = 21;

@@ -28,6 +28,7 @@ mod change;
 mod drain;
 mod heartbeat;
 mod holders;
+mod known;
 mod lease;
 mod list;
 mod load;
@@ -39,7 +40,8 @@ mod wheel;
 pub use absence::{AHEAD_S_MAX, Absence, Age, KEY_LEASE_MS_MAX, Signed};
 pub use change::{Cause, Change};
 pub use drain::{Drain, DrainChange};
-pub use heartbeat::{Beat, Digest, Terms};
+pub use heartbeat::Beat;
+pub use known::{Digest, Terms};
 pub use lease::{
     Crowd, FOREVER_MS, LEASE_FOREVER_MS, LeaseRef, LeaseRules, LeaseTable, SLOTS_MAX, lease_end_ms,
 };
