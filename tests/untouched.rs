@@ -251,6 +251,17 @@ fn questions_are_answered_while_a_large_pool_is_being_published() {
     let mut registrar = world.registrar;
     let joined: Vec<_> = (0..CROWD).flat_map(|m| handle(&mut registrar, m, 1)).collect();
     registrar.publish(&joined, clock.now_ms).unwrap();
+    let few: Vec<_> = handle(&mut registrar, 7, 3);
+    let guard = Guard::new();
+    let records = |registrar: &rollcall::update::Registrar| {
+        let Role::Pool(view) = &node(registrar.published(), "crowd", &guard).role else { panic!("a pool") };
+        (0..CROWD).map(|place| view.v4.record(place).as_ptr()).collect::<Vec<_>>()
+    };
+    let before = records(&registrar);
+    registrar.publish(&few, clock.now_ms).unwrap();
+    let moved = before.iter().zip(records(&registrar)).filter(|(before, after)| **before != *after).count();
+    assert!((1..CROWD / 20).contains(&moved), "{moved} records were encoded anew for one member");
+    drop(guard);
 
     let zones = Arc::clone(registrar.published());
     let watch = Watch {
@@ -260,16 +271,17 @@ fn questions_are_answered_while_a_large_pool_is_being_published() {
         longest: AtomicU64::new(0),
         stop: AtomicBool::new(false),
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut moved) = (Vec::new(), true);
     thread::scope(|threads| {
         threads.spawn(|| ask(&zones, clock.now_ms, &watch));
         for last in [2, 1].into_iter().cycle() {
-            // One member has another address: the whole pool is encoded anew.
-            let changes = handle(&mut registrar, 7, last);
+            // Members in every part of the pool have another address: the whole of it is encoded anew.
+            let changes: Vec<_> =
+                (0..CROWD).step_by(100).flat_map(|m| handle(&mut registrar, m, last)).collect();
             let guard = Guard::new();
             let before = node(&zones, "crowd", &guard);
             let (took, silent) = watch.publication(|| registrar.publish(&changes, clock.now_ms).unwrap());
-            assert_ne!(places(before), places(node(&zones, "crowd", &guard)));
+            moved &= places(before) != places(node(&zones, "crowd", &guard));
             seen.push((took, silent));
             if silent * PARTS <= took || watch.since.elapsed() > PATIENCE {
                 break;
@@ -277,6 +289,7 @@ fn questions_are_answered_while_a_large_pool_is_being_published() {
         }
         watch.stop.store(true, Ordering::SeqCst);
     });
+    assert!(moved);
     let (took, silent) = seen[seen.len() - 1];
     assert!(silent * PARTS <= took, "publications, and how long nobody was answered meanwhile, ns: {seen:?}");
 }

@@ -7,6 +7,7 @@ mod absent;
 mod together;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -170,6 +171,20 @@ impl Roll {
     /// A pool's members in name order.
     pub fn members(&self, pool: &[u8]) -> impl Iterator<Item = (&MemberName, &Entry)> {
         self.pools.get(pool).into_iter().flatten()
+    }
+
+    /// Those of them whose names lie between two.
+    pub fn members_within(
+        &self,
+        pool: &[u8],
+        names: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> impl Iterator<Item = (&MemberName, &Entry)> {
+        self.pools.get(pool).into_iter().flat_map(move |members| members.range::<[u8], _>(names))
+    }
+
+    /// How many members a pool has.
+    pub fn count(&self, pool: &[u8]) -> usize {
+        self.pools.get(pool).map_or(0, BTreeMap::len)
     }
 
     /// Whether so many more members fit.

@@ -237,6 +237,28 @@ impl Ranking {
         Ranking { shown, rotor, places, len: len as u32, order }
     }
 
+    /// Ranks a list of `count` members that are all equal to the policy, but for those at the places `weightless`, in order, which
+    /// take no part. `None` where the policy tells members apart: then [`Ranking::new`].
+    pub fn of_equals(
+        policy: Policy,
+        shown: Shown,
+        rotor: RotorId,
+        count: usize,
+        weightless: &[u32],
+    ) -> Option<Self> {
+        let len = count.saturating_sub(weightless.len());
+        let order = match policy {
+            Policy::RoundRobin => Order::Turns,
+            Policy::Random => Order::Drawn(Totals::Even(len)),
+            _ => return None,
+        };
+        let mut out = weightless.iter().peekable();
+        let places = (!weightless.is_empty()).then(|| {
+            (0..count as u32).filter(|place| out.next_if(|next| *next == place).is_none()).collect()
+        });
+        Some(Ranking { shown, rotor, places, len: len as u32, order })
+    }
+
     /// Whether no place takes part in answers.
     pub fn is_empty(&self) -> bool {
         self.len == 0

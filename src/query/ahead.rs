@@ -70,7 +70,7 @@ fn follow<'g>(
         }
     }
     for ahead in together.iter_mut() {
-        ahead.records = ahead.list.map(|list| &**list);
+        ahead.records = ahead.list.and_then(RecordList::first_piece);
     }
     for ahead in together.iter() {
         if let Some(list) = ahead.list {

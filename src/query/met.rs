@@ -4,10 +4,10 @@
 /// Twice the records that a reply of 64 KB can have, and a power of two.
 const SLOTS: usize = 8192;
 
-/// A set of record numbers, in memory that is made once.
+/// A set of numbers that say which records are alike, in memory that is made once.
 pub(super) struct Met {
     /// Each holds a number plus one; 0 is free.
-    slots: Box<[u32]>,
+    slots: Box<[u64]>,
 }
 
 impl Met {
@@ -20,10 +20,10 @@ impl Met {
     }
 
     /// Adds a number. Whether it was not there. One that finds every slot taken was.
-    pub fn insert(&mut self, number: u32) -> bool {
+    pub fn insert(&mut self, number: u64) -> bool {
         let wanted = number.wrapping_add(1);
         // Fibonacci hashing: neighbours spread over the table.
-        let start = (number.wrapping_mul(0x9E37_79B9) >> 19) as usize;
+        let start = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 51) as usize;
         let (before, after) = self.slots.split_at_mut(start % SLOTS);
         for slot in after.iter_mut().chain(before) {
             match *slot {
@@ -48,7 +48,7 @@ mod tests {
         let mut met = Met::new();
         for step in [1, 7, 8192, 1 << 20] {
             met.clear();
-            let numbers = || (0..4096_u32).map(|n| n * step);
+            let numbers = || (0..4096_u64).map(|n| n * step);
             assert!(numbers().all(|number| met.insert(number)), "{step}");
             assert!(!numbers().any(|number| met.insert(number)), "{step}");
         }
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_full_table_takes_nothing_more() {
         let mut met = Met::new();
-        assert!((0..SLOTS as u32).all(|number| met.insert(number)));
-        assert!(!met.insert(SLOTS as u32));
+        assert!((0..SLOTS as u64).all(|number| met.insert(number)));
+        assert!(!met.insert(SLOTS as u64));
     }
 }

@@ -7,7 +7,7 @@ use super::all_down::Asked;
 use super::writer::{Found, POINTER_MAX, Section, Writer, ttl_left_s};
 use crate::policy::Offer;
 use crate::wire::Rtype;
-use crate::zone::{FIXED_LEN, Freshness, Hold, MemberView, PoolView, RecordList, Records};
+use crate::zone::{FIXED_LEN, Freshness, Hold, MemberRef, PoolView, RecordList, Records};
 
 impl Writer<'_, '_> {
     /// The pool's A or AAAA: what the policy picks, or everyone at `all.`.
@@ -76,7 +76,7 @@ impl Writer<'_, '_> {
     ) -> Found {
         if freshness != Freshness::Ended && !list.has_repeats() && list.octets_len() <= self.reply.room() {
             // Who reads SRV records chooses by what stands in them.
-            let order_matters = list.rtype != Rtype::SRV;
+            let order_matters = list.rtype() != Some(Rtype::SRV);
             let start =
                 if of_all { Some(0) } else { list.ranking.whole(&mut self.scratch.chooser, order_matters) };
             if let Some(start) = start {
@@ -91,10 +91,11 @@ impl Writer<'_, '_> {
         let at = self.reply.len();
         let start = list.of_member(start).start;
         let (first, second) = (start..list.len(), 0..start);
-        if !self.reply.put_pair(list.records(first.clone()), list.records(second.clone())) {
+        let mut slices = list.slices(first.clone()).chain(list.slices(second.clone()));
+        if !slices.all(|octets| self.reply.put(octets)) {
             return Found::SomeRecords;
         }
-        if names_members(list.rtype) {
+        if names_members(list) {
             self.scratch.places.extend(first.chain(second).map(|place| place as u32));
         }
         self.count(list.len());
@@ -109,27 +110,29 @@ impl Writer<'_, '_> {
         let at = self.reply.len();
         let (leases, now_ms) = (self.leases, self.now_ms);
         let (mut first_end_ms, mut records, mut is_full) = (u64::MAX, 0_usize, false);
+        let (distinct, has_repeats, names_members) =
+            (list.distinct(), list.has_repeats(), names_members(list));
         let (reply, places, met) = (&mut self.reply, &mut self.scratch.places, &mut self.scratch.met);
-        if list.has_repeats() {
+        if has_repeats {
             met.clear();
         }
         let mut take = |member: usize| {
             // Whatever the others have is in the answer already.
-            if records == list.distinct {
+            if records == distinct {
                 return Offer::Full;
             }
             let mut is_taken = false;
             for place in list.of_member(member) {
                 let ends_ms = match freshness {
                     Freshness::Whole | Freshness::Frozen => u64::MAX,
-                    _ => list.holds.get(place).map_or(0, |hold| hold.ends_ms(leases)),
+                    _ => list.hold(place).map_or(0, |hold| hold.ends_ms(leases)),
                 };
                 if ends_ms <= now_ms {
                     continue;
                 }
                 first_end_ms = first_end_ms.min(ends_ms);
                 let record = list.record(place);
-                if list.has_repeats() && !met.insert(list.first_like(place)) {
+                if has_repeats && !met.insert(list.likeness(place)) {
                     is_taken = true;
                     continue;
                 }
@@ -137,7 +140,7 @@ impl Writer<'_, '_> {
                     is_full = true;
                     return Offer::Full;
                 }
-                if names_members(list.rtype) {
+                if names_members {
                     places.push(place as u32);
                 }
                 is_taken = true;
@@ -172,7 +175,8 @@ impl Writer<'_, '_> {
         freshness: Freshness,
     ) {
         // Where the target is in the rdata: a SRV's after its priority, weight and port, a binding's after its priority.
-        let target = if list.rtype == Rtype::SRV { 6 } else { 2 };
+        let Some(rtype) = list.rtype() else { return };
+        let target = if rtype == Rtype::SRV { 6 } else { 2 };
         let is_uniform = matches!(freshness, Freshness::Whole | Freshness::Frozen);
         let ttl_s = self.shortened(view.settings.ttl_s, freshness);
         self.scratch.targets.clear();
@@ -193,7 +197,7 @@ impl Writer<'_, '_> {
                 self.aside(Section::Additional, target_at, |writer| writer.put_encoded(octets, ttl_s));
                 continue;
             }
-            let Some(hold) = list.holds.get(place as usize) else { continue };
+            let Some(hold) = list.hold(place as usize) else { continue };
             // A member that offers the service on several ports stands here several times, side by side.
             if previous.replace(hold.member) == Some(hold.member) {
                 continue;
@@ -203,14 +207,12 @@ impl Writer<'_, '_> {
             if target_at > POINTER_MAX {
                 return;
             }
-            let fits = match member.v4.is_empty() && member.v6.is_empty() {
+            let fits = match member.has_addresses() {
                 // One that is known by a target elsewhere, which may be a name of ours.
-                true => self.put_target(list.rtype, target_at, Addresses::OfTargets),
-                false => self.aside(Section::Additional, target_at, |writer| {
-                    let own = view.own_records(member).into_iter();
-                    own.filter(|(_, range)| !range.is_empty()).all(|(list, range)| {
-                        writer.put_own(view, list, range, member, freshness) != Found::SomeRecords
-                    })
+                false => self.put_target(rtype, target_at, Addresses::OfTargets),
+                true => self.aside(Section::Additional, target_at, |writer| {
+                    let mut own = view.own_records(member).filter(|(_, places)| !places.is_empty());
+                    own.all(|own| writer.put_own(view, own, member, freshness) != Found::SomeRecords)
                 }),
             };
             if !fits {
@@ -224,11 +226,10 @@ impl Writer<'_, '_> {
     fn copy_range(
         &mut self,
         list: &Records,
-        range: &Range<u32>,
+        places: Range<usize>,
         most_s: u32,
         freshness: Freshness,
     ) -> Option<(usize, u32)> {
-        let places = range.start as usize..range.end as usize;
         if let Freshness::Whole | Freshness::Frozen = freshness {
             let ttl_s = self.shortened(most_s, freshness).unwrap_or(most_s);
             return self.reply.put(list.records(places.clone())).then_some((places.len(), ttl_s));
@@ -236,7 +237,7 @@ impl Writer<'_, '_> {
         let start = self.reply.len();
         let (mut records, mut first_end_ms) = (0, u64::MAX);
         for place in places {
-            let ends_ms = list.holds.get(place).map_or(0, |hold| hold.ends_ms(self.leases));
+            let ends_ms = list.hold(place).map_or(0, |hold| hold.ends_ms(self.leases));
             if ends_ms <= self.now_ms {
                 continue;
             }
@@ -251,8 +252,8 @@ impl Writer<'_, '_> {
     }
 
     /// A member's own name: its addresses, or what it says of itself.
-    pub(super) fn put_member(&mut self, view: &PoolView, member: &MemberView, qtype: Rtype) -> Found {
-        let is_there = member.hold.ends_ms(self.leases) > self.now_ms;
+    pub(super) fn put_member(&mut self, view: &PoolView, member: MemberRef<'_>, qtype: Rtype) -> Found {
+        let is_there = member.hold().ends_ms(self.leases) > self.now_ms;
         let is_shown = || member.is_fit() && view.has_just_lost(self.leases, self.now_ms);
         let freshness = match member.is_in_service() {
             true if !is_there && is_shown() => Freshness::Frozen,
@@ -260,16 +261,15 @@ impl Writer<'_, '_> {
             // What drains is in no list that freshness is judged by.
             false => Freshness::Ended,
         };
-        let [v4, v6] = view.own_records(member);
-        let mut put =
-            |(list, range): (&Records, &Range<u32>)| self.put_own(view, list, range, member, freshness);
+        let is_wanted = |rtype: Rtype| qtype == rtype || qtype == Rtype::ANY;
+        let mut put = || {
+            let own = view.own_records(member).filter(|(list, _)| is_wanted(list.rtype));
+            // One RRset is enough of an answer to ANY (RFC 8482 section 4.1).
+            let mut found = own.map(|own| self.put_own(view, own, member, freshness));
+            found.find(|found| *found != Found::NoData).unwrap_or(Found::NoData)
+        };
         let found = match qtype {
-            Rtype::A => put(v4),
-            Rtype::AAAA => put(v6),
-            Rtype::ANY => match put(v4) {
-                Found::NoData => put(v6),
-                found => found,
-            },
+            Rtype::A | Rtype::AAAA | Rtype::ANY => put(),
             Rtype::TXT => self.put_member_text(member, freshness),
             _ => Found::NoData,
         };
@@ -284,19 +284,16 @@ impl Writer<'_, '_> {
     fn put_own(
         &mut self,
         view: &PoolView,
-        list: &Records,
-        range: &Range<u32>,
-        member: &MemberView,
+        (list, places): (&Records, Range<usize>),
+        member: MemberRef<'_>,
         freshness: Freshness,
     ) -> Found {
         let at = self.reply.len();
-        match self.copy_range(list, range, member.ttl_s, freshness) {
+        match self.copy_range(list, places.clone(), member.ttl_s, freshness) {
             None => Found::SomeRecords,
             Some((0, _)) => Found::NoData,
             Some((records, ttl_s)) => {
-                let places = range.start as usize..range.end as usize;
-                let holds = list.holds.get(places).unwrap_or_default();
-                self.note_held(holds, freshness);
+                self.note_held(places.filter_map(|place| list.hold(place)), freshness);
                 self.count(records);
                 self.patch(at, (ttl_s != view.settings.ttl_s).then_some(ttl_s));
                 Found::Records
@@ -304,20 +301,20 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn put_member_text(&mut self, member: &MemberView, freshness: Freshness) -> Found {
+    fn put_member_text(&mut self, member: MemberRef<'_>, freshness: Freshness) -> Found {
         let ends_ms = match freshness {
             Freshness::Whole | Freshness::Frozen => u64::MAX,
-            _ => member.hold.ends_ms(self.leases),
+            _ => member.hold().ends_ms(self.leases),
         };
-        if member.txt.is_empty() || ends_ms <= self.now_ms {
+        if member.txt().is_empty() || ends_ms <= self.now_ms {
             return Found::NoData;
         }
         let at = self.reply.len();
-        if !self.reply.put(&member.txt) {
+        if !self.reply.put(member.txt()) {
             return Found::SomeRecords;
         }
         self.count(1);
-        self.note_held(std::slice::from_ref(&member.hold), freshness);
+        self.note_held(std::iter::once(member.hold()), freshness);
         let freshness = if freshness == Freshness::Frozen { freshness } else { Freshness::Until(ends_ms) };
         self.patch(at, self.shortened(member.ttl_s, freshness));
         Found::Records
@@ -335,9 +332,9 @@ impl Writer<'_, '_> {
     }
 
     /// Notes whether an answer for a member's own name lives by such a lease.
-    fn note_held(&mut self, holds: &[Hold], freshness: Freshness) {
+    fn note_held(&mut self, mut holds: impl Iterator<Item = Hold>, freshness: Freshness) {
         if self.is_in_answer() && !matches!(freshness, Freshness::Whole | Freshness::Frozen) {
-            self.is_held |= holds.iter().any(|hold| hold.is_held(self.leases, self.now_ms));
+            self.is_held |= holds.any(|hold| hold.is_held(self.leases, self.now_ms));
         }
     }
 
@@ -349,7 +346,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// Whether a pool's records of a type name its members, whose addresses whoever reads them wants next.
-fn names_members(rtype: Rtype) -> bool {
-    matches!(rtype, Rtype::SRV | Rtype::SVCB | Rtype::HTTPS)
+/// Whether a list's records name their members, whose addresses whoever reads them wants next.
+fn names_members(list: &RecordList) -> bool {
+    matches!(list.rtype(), Some(Rtype::SRV | Rtype::SVCB | Rtype::HTTPS))
 }

@@ -145,9 +145,9 @@ impl Writer<'_, '_> {
 
     fn member_line(&self, row: &Row<'_>, places: &Places) -> MemberLine {
         let member = row.member;
-        let name = match member.label.split_first() {
+        let name = match member.label().split_first() {
             Some((&ELSEWHERE, target)) => name_text(target),
-            _ => label_text(&member.label),
+            _ => label_text(member.label()),
         };
         let mut line = MemberLine { weight: row.weight, ..MemberLine::new(name, row.state) };
         line.lease = match row.hold.ends_ms(self.leases) {
@@ -156,21 +156,20 @@ impl Writer<'_, '_> {
             ends_ms => Left::Seconds(self.left_s(ends_ms)),
         };
         if row.takes_part() {
-            (line.rank, line.share) = places.of_member(row.number);
+            (line.rank, line.share) = places.of_member(member.number() as usize);
         }
         self.say_drain(row, &mut line);
         self.say_standing(row, &mut line);
         line.srv = row.record.and_then(srv);
         let is_said_above =
             |key: &[u8]| [&b"weight"[..], b"priority", b"degradation", b"drain"].contains(&key);
-        let attributes = strings(&member.txt).filter_map(|string| {
+        let attributes = strings(member.txt()).filter_map(|string| {
             let at = string.iter().position(|octet| *octet == b'=')?;
             Some((string.get(..at)?, string.get(at + 1..)?))
         });
         let own = attributes.filter(|(key, _)| !is_said_above(key));
         line.attributes = own.map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
         for (list, places) in row.view.own_records(member) {
-            let places = places.start as usize..places.end as usize;
             line.addresses.extend(places.filter_map(|place| self.address(row, list, place)));
         }
         line
@@ -197,7 +196,7 @@ impl Writer<'_, '_> {
     fn say_standing(&self, row: &Row<'_>, line: &mut MemberLine) {
         let (view, policy) = (row.view, row.view.settings.policy);
         let says = |key: &[u8]| {
-            strings(&row.member.txt)
+            strings(row.member.txt())
                 .any(|string| string.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'=')))
         };
         if policy == Policy::Priority || says(b"priority") {
@@ -207,9 +206,7 @@ impl Writer<'_, '_> {
         if degrades || says(b"degradation") {
             line.degradation = Some(millionths(row.member.degradation));
         }
-        let Some(one) = view.candidate(row.number as u32, row.weight, self.leases, self.now_ms) else {
-            return;
-        };
+        let one = view.candidate(&row.member, row.weight, self.leases, self.now_ms);
         let known = self.leases.load(one.lease);
         line.load = known.map(|known| SaidLoad::Is(millionths(known.said)));
         if policy.ranks_by_load() {
@@ -229,7 +226,7 @@ impl Writer<'_, '_> {
 
     /// A member's address if it is answered: if it lives, or its member is lost.
     fn address(&self, row: &Row<'_>, list: &Records, place: usize) -> Option<IpAddr> {
-        let is_live = list.holds.get(place)?.ends_ms(self.leases) > self.now_ms;
+        let is_live = list.hold(place)?.ends_ms(self.leases) > self.now_ms;
         let is_answered = is_live || row.state == State::Lost;
         crate::wire::address_in(list.record(place).get(FIXED_LEN..)?).filter(|_| is_answered)
     }

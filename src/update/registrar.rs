@@ -21,13 +21,14 @@ use super::seconds::Seconds;
 use super::zones::Zones;
 use super::{Ignored, Refusal, RefusalKind};
 use crate::change::{Change, Subject};
-use crate::membership::{PoolHandle, Roll};
+use crate::membership::Roll;
 use crate::query::{self, Context, CookieTerms, Outcome, Scratch, Transport};
 use crate::security::{Cookies, Grants, Keyring, Sender, Sent};
 use crate::wire::tsig::{self, TsigRecord};
 use crate::wire::{Header, NameHasher, Opcode, Question, WireError, lower};
 use crate::zone::file::ZoneRecords;
 use crate::zone::{Draft, Dynamics, Identity, RotorIds, ZoneSet, ZoneSettings};
+use publish::Reshaped;
 use reserve::Reserve;
 
 pub use reload::{Reload, Reloaded};
@@ -159,7 +160,7 @@ pub struct Registrar {
     /// What the zone files have overtaken of the stored differences: to be stored, once.
     overtaken: Vec<Change>,
     /// Pools whose changes were taken back since the last publication.
-    undone: BTreeSet<PoolHandle>,
+    undone: Reshaped,
     crowds: Crowds,
 }
 
@@ -199,7 +200,7 @@ impl Registrar {
             floors: NameFloors::new(limits.records),
             seconds: Seconds::default(),
             overtaken: Vec::new(),
-            undone: BTreeSet::new(),
+            undone: Reshaped::default(),
             crowds: Crowds::default(),
         };
         let begun = registrar.reload(Reload { zones: drafts, ..Reload::default() }, now_ms)?;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use sdd::Guard;
 
 use super::listing::{EMPTY_TXT, promised_s};
-use super::{Below, FIXED_LEN, Listing, Node, PoolView, RecordList, Records, Role, Zone};
+use super::{Below, FIXED_LEN, Hold, Listing, Node, PoolView, RecordList, Role, Zone};
 use crate::membership::LeaseTable;
 use crate::wire::{NameKey, Rtype};
 
@@ -94,15 +94,13 @@ impl Contents<'_> {
                 None => ControlFlow::Continue(()),
             },
             Below::Member(member) => {
-                for (list, places) in view.own_records(member) {
-                    if is_wanted(rtype, list.rtype) {
-                        let mut places = places.start as usize..places.end as usize;
-                        places.try_for_each(|place| self.of_place(list, place, see))?;
-                    }
+                let own = view.own_records(member).filter(|(list, _)| is_wanted(rtype, list.rtype));
+                for (list, mut places) in own {
+                    places.try_for_each(|place| self.show(list.hold(place), list.record(place), see))?;
                 }
-                let is_text = is_wanted(rtype, Rtype::TXT) && !member.txt.is_empty();
-                if is_text && member.hold.ends_ms(self.leases) > self.now_ms {
-                    see(rdata_of(&member.txt))?;
+                let is_text = is_wanted(rtype, Rtype::TXT) && !member.txt().is_empty();
+                if is_text {
+                    self.show(Some(member.hold()), member.txt(), see)?;
                 }
                 ControlFlow::Continue(())
             }
@@ -148,17 +146,18 @@ impl Contents<'_> {
 
     /// A list's records: of the members that take part in answers, or of all.
     fn of_list(&self, list: &RecordList, of_all: bool, rtype: Rtype, see: See<'_>) -> ControlFlow<()> {
-        if !is_wanted(rtype, list.rtype) {
+        if !list.rtype().is_some_and(|held| is_wanted(rtype, held)) {
             return ControlFlow::Continue(());
         }
         let members = (0..list.members()).filter(|&member| of_all || list.ranking.takes_part(member));
         let mut places = members.flat_map(|member| list.of_member(member));
-        places.try_for_each(|place| self.of_place(list, place, see))
+        places.try_for_each(|place| self.show(list.hold(place), list.record(place), see))
     }
 
-    fn of_place(&self, list: &Records, place: usize, see: See<'_>) -> ControlFlow<()> {
-        match list.holds.get(place).is_some_and(|hold| hold.ends_ms(self.leases) > self.now_ms) {
-            true => see(rdata_of(list.record(place))),
+    /// A record, if it lives.
+    fn show(&self, hold: Option<Hold>, record: &[u8], see: See<'_>) -> ControlFlow<()> {
+        match hold.is_some_and(|hold| hold.ends_ms(self.leases) > self.now_ms) {
+            true => see(rdata_of(record)),
             false => ControlFlow::Continue(()),
         }
     }

@@ -295,7 +295,7 @@ pub fn promised_s(view: &PoolView, service: &[u8], leases: &LeaseTable, now_ms: 
             let members = (0..list.members()).filter(|&member| list.ranking.takes_part(member));
             let mut ends_ms = members
                 .flat_map(|member| list.of_member(member))
-                .filter_map(|place| Some(list.holds.get(place)?.ends_ms(leases)));
+                .filter_map(|place| Some(list.hold(place)?.ends_ms(leases)));
             ends_ms.find(|&ends_ms| ends_ms > now_ms).map(left_s)
         }
     }

@@ -51,8 +51,10 @@ pub use index::{Entry as IndexEntry, Index};
 pub use listing::{EMPTY_TXT, Entry, Listing, promised_s};
 pub use names::{has_asterisk, is_below, leads_elsewhere, parent, pool_needs};
 pub use node::{Cell, FIXED_LEN, Node, OWNER_QNAME, Role, Rrset, TTL_AT};
-pub use pool_view::{Below, DrainView, Freshness, Hold, MemberView, PoolView, RecordList, Records};
-pub use publish::{Publisher, RotorIds, labels_of};
+pub use pool_view::{
+    Below, DrainView, Freshness, Hold, MemberRef, MemberView, Offered, PoolView, RecordList, Records,
+};
+pub use publish::{Publisher, RotorIds, Touched, labels_of};
 pub use retired::{free_retired, let_go};
 pub use settings::{LAST_GOOD_MS, OnAllDown, PoolSettings, ZoneSettings};
 use shape::Shape;

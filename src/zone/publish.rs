@@ -17,10 +17,10 @@ use sdd::Shared;
 
 use super::build::FileMark;
 use super::names::{Ends, Names};
-use super::pool_view::{PoolRotors, Remembered, ViewBuilder};
+use super::pool_view::{Counts, PoolRotors, Remembered, ViewBuilder};
 use super::shape::ShapeNames;
 use super::{Cell, Dynamic, Node, OnAllDown, PoolSettings, Role, Rrset, Zone, ZoneSettings, pool_needs};
-use crate::membership::{Change, PoolHandle, Roll};
+use crate::membership::{Change, Entry, MemberName, PoolHandle, Roll};
 use crate::policy::RotorId;
 use crate::wire::WireError;
 
@@ -82,6 +82,32 @@ struct Published {
     rank_from_ms: u64,
     /// Whom it lost, if it answers with those that were good last.
     remembered: Remembered,
+    /// Of the view that it has published, if that has several parts.
+    counts: Option<Counts>,
+}
+
+/// Whose records of a pool may differ from what is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// Everybody's.
+    All,
+    /// Those of these members alone.
+    Members(BTreeSet<MemberName>),
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Touched::Members(BTreeSet::new())
+    }
+}
+
+impl Touched {
+    /// One more.
+    pub fn add(&mut self, name: &MemberName) {
+        if let Touched::Members(names) = self {
+            names.insert(name.clone());
+        }
+    }
 }
 
 /// What came of a pool's services.
@@ -210,28 +236,29 @@ impl Publisher {
         known.is_some_and(|known| known.binary_search_by(|(name, _)| name.as_ref().cmp(service)).is_ok())
     }
 
-    /// Makes a pool's view anew from its members and puts it in place of the old one.
+    /// Makes a pool's view anew, of a large pool the parts whose members were touched, and puts it in place of the old one.
     pub fn publish(
         &mut self,
         pool: &PoolHandle,
+        touched: &Touched,
         roll: &Roll,
         rotors: &mut RotorIds,
         now_ms: u64,
     ) -> Result<(), WireError> {
         let Some(known) = self.pools.get_mut(pool) else { return Ok(()) };
-        let entries: Vec<_> = roll.members(pool).collect();
-        if entries.is_empty() && !known.indexed {
+        let is_empty = roll.count(pool) == 0;
+        if is_empty && !known.indexed {
             // Claimed for a member whose join was taken back: there never was such a pool.
             known.give_back(rotors);
             self.pools.remove(pool);
             return Ok(());
         }
-        known.empty_since_ms = if entries.is_empty() { known.empty_since_ms.or(Some(now_ms)) } else { None };
-        let members = entries.iter().map(|(_, entry)| &entry.member);
-        let offered: BTreeSet<&[u8]> = members
-            .flat_map(|member| member.services.iter().map(|service| service.service.as_ref()))
-            .collect();
-        let learned = known.learn_services((&self.zone, &self.names), pool, &offered, rotors);
+        known.empty_since_ms = if is_empty { known.empty_since_ms.or(Some(now_ms)) } else { None };
+        let touched = match touched {
+            Touched::All => None,
+            Touched::Members(names) => Some(names),
+        };
+        let learned = known.learn_services((&self.zone, &self.names), pool, (touched, roll), rotors);
         let labels = labels_of(pool);
         let before = known.cell.load_full();
         let builder = ViewBuilder {
@@ -246,7 +273,7 @@ impl Publisher {
             },
             now_ms,
         };
-        let (view, again_ms) = builder.build(&entries, &known.remembered);
+        let (view, again_ms) = builder.build(touched, &known.remembered, &mut known.counts);
         let cost = view.ranking_cost();
         let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&before.rrsets));
         known.cell.store(Node { rrsets, role: Role::Pool(view) });
@@ -336,21 +363,28 @@ impl Published {
             empty_since_ms: None,
             rank_from_ms: 0,
             remembered: Remembered::default(),
+            counts: None,
         }
     }
 
     /// Remembers services that members began to offer. A service stays known while the pool is, so that its name is NODATA and
-    /// not NXDOMAIN when nobody offers it; past the limit those that nobody offers give way.
+    /// not NXDOMAIN when nobody offers it; past the limit those that nobody offers give way. New are those of members that were
+    /// touched; `None` is all.
     fn learn_services(
         &mut self,
         (zone, names): (&Zone, &Names),
         pool: &[u8],
-        offered: &BTreeSet<&[u8]>,
+        (touched, roll): (Option<&BTreeSet<MemberName>>, &Roll),
         rotors: &mut RotorIds,
     ) -> Learned {
+        let of_all = || offered_by(roll.members(pool).map(|(_, entry)| entry));
+        let offered = match touched {
+            None => of_all(),
+            Some(names) => offered_by(names.iter().filter_map(|name| roll.find(pool, name))),
+        };
         let known = &mut self.rotors.services;
         let mut learned = Learned::default();
-        for service in offered {
+        for service in &offered {
             if let Err(at) = known.binary_search_by(|(name, _)| name.as_ref().cmp(service)) {
                 known.insert(at, ((*service).into(), rotors.take()));
                 let name = service_name(service, pool);
@@ -360,7 +394,7 @@ impl Published {
             }
         }
         if known.len() > Publisher::SERVICES_MAX {
-            let cell = &self.cell;
+            let (cell, offered) = (&self.cell, of_all());
             let mut forgotten = Vec::new();
             known.retain(|(service, rotor)| {
                 let kept = offered.contains(service.as_ref());
@@ -396,6 +430,11 @@ impl Published {
         rotors.free.extend([self.rotors.v4, self.rotors.v6]);
         rotors.free.extend(self.rotors.services.iter().map(|(_, rotor)| *rotor));
     }
+}
+
+/// The services that members offer.
+fn offered_by<'e>(entries: impl Iterator<Item = &'e Entry>) -> BTreeSet<&'e [u8]> {
+    entries.flat_map(|entry| entry.member.services.iter().map(|service| service.service.as_ref())).collect()
 }
 
 fn service_name(service: &[u8], pool: &[u8]) -> Arc<[u8]> {

@@ -10,9 +10,9 @@ pub(super) struct Places(Families<Vec<Option<InLine>>>);
 impl Places {
     pub fn of(view: &PoolView, service: Option<&[u8]>) -> Self {
         let in_list = |list: &RecordList| {
-            let mut places = vec![None; view.members().len()];
+            let mut places = vec![None; view.members_len()];
             for (in_line, place) in list.ranking.line().into_iter().zip(0..) {
-                let number = list.holds.get(list.of_member(place).start).map(|hold| hold.member as usize);
+                let number = list.hold(list.of_member(place).start).map(|hold| hold.member as usize);
                 if let Some(held) = number.and_then(|number| places.get_mut(number)) {
                     *held = in_line;
                 }

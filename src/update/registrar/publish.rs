@@ -1,14 +1,32 @@
 //! What was judged becomes visible, or is taken back; and what has ended goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{FORGET_EVERY_MS, Registrar, SERIALS_RESERVED};
 use crate::change::Change;
-use crate::membership::{self, PoolHandle};
+use crate::membership::{self, MemberName, PoolHandle};
 use crate::update::pending::Pending;
 use crate::wire::WireError;
-use crate::zone::NameChange;
+use crate::zone::{NameChange, Touched};
+
+/// Pools whose views are to be made anew, and of whom.
+#[derive(Debug, Default)]
+pub(super) struct Reshaped(BTreeMap<PoolHandle, Touched>);
+
+impl Reshaped {
+    /// A member of a pool may differ from what is published of it.
+    pub fn touch(&mut self, pool: &PoolHandle, name: &MemberName) {
+        match self.0.get_mut(pool) {
+            Some(touched) => touched.add(name),
+            None => self.0.entry(Arc::clone(pool)).or_default().add(name),
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&PoolHandle, &Touched)> {
+        self.0.iter()
+    }
+}
 
 impl Registrar {
     /// Ends leases that are due, looking at no more than `limit` timers; the number looked at comes back too, and when it
@@ -54,11 +72,13 @@ impl Registrar {
                     self.remember(change, now_ms);
                     let is_back = self.is_claimed(&change.pool);
                     is_visible |= is_back;
-                    reshaped.extend((is_back || change.reshapes()).then(|| Arc::clone(&change.pool)));
+                    if is_back || change.reshapes() {
+                        reshaped.touch(&change.pool, &change.name);
+                    }
                 }
                 Change::Drain(change) => {
                     self.roll.set_drain(change);
-                    reshaped.insert(Arc::clone(&change.pool));
+                    reshaped.touch(&change.pool, &change.name);
                 }
                 Change::Name(_) | Change::Floor(_) => {}
             }
@@ -68,8 +88,8 @@ impl Registrar {
         visible.extend(self.reserve.take_due().iter().filter_map(|apex| self.zones.at(apex)));
         // First the serial, for a SOA that came by UPDATE may set it later still.
         self.move_serials(visible);
-        for pool in &reshaped {
-            self.publish_pool(pool, now_ms)?;
+        for (pool, touched) in reshaped.each() {
+            self.publish_pool(pool, touched, now_ms)?;
         }
         for change in changes {
             match change {
@@ -141,10 +161,10 @@ impl Registrar {
         zone.is_some_and(|(publisher, _)| publisher.pool(pool).is_some() && !publisher.is_published(pool))
     }
 
-    pub(super) fn publish_pool(&mut self, pool: &PoolHandle, now_ms: u64) -> Result<(), WireError> {
+    fn publish_pool(&mut self, pool: &PoolHandle, touched: &Touched, now_ms: u64) -> Result<(), WireError> {
         let at = self.zone_of(pool);
         let Some((publisher, _)) = at.and_then(|at| self.zones.get_mut(at)) else { return Ok(()) };
-        publisher.publish(pool, &self.roll, &mut self.rotors, now_ms)
+        publisher.publish(pool, touched, &self.roll, &mut self.rotors, now_ms)
     }
 
     pub(super) fn publish_name(&mut self, change: &NameChange, now_ms: u64) -> Result<(), WireError> {
@@ -159,7 +179,7 @@ impl Registrar {
             self.reserve.raise(zone.apex(), zone.serial().wrapping_add(SERIALS_RESERVED));
         }
         if is_pools {
-            publisher.publish(&change.name, &self.roll, &mut self.rotors, now_ms)?;
+            publisher.publish(&change.name, &Touched::default(), &self.roll, &mut self.rotors, now_ms)?;
         }
         Ok(())
     }
@@ -171,7 +191,7 @@ impl Registrar {
             if let Change::Member(change) = change {
                 self.roll.undo(change);
                 // A pool that was claimed for a join is given up again with the next publication.
-                self.undone.insert(Arc::clone(&change.pool));
+                self.undone.touch(&change.pool, &change.name);
             }
         }
     }

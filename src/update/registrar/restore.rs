@@ -7,6 +7,7 @@ use super::Registrar;
 use crate::change::{Change, NameFloor};
 use crate::membership::{Absence, Crowd, Drain, MemberName, PoolHandle, Registered};
 use crate::wire::WireError;
+use crate::zone::Touched;
 
 /// What came of the members that the store held.
 #[derive(Debug, Default)]
@@ -111,7 +112,7 @@ impl Registrar {
         if zones.insert(at) {
             publisher.gather();
         }
-        publisher.publish(&pool, &self.roll, &mut self.rotors, now_ms)
+        publisher.publish(&pool, &Touched::All, &self.roll, &mut self.rotors, now_ms)
     }
 
     /// Remembers the serial of a zone that is not served: should it be later, its serial goes on from there.

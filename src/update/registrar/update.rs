@@ -108,7 +108,7 @@ impl Registrar {
             let publisher = self.zone_of(&gone.pool).and_then(|at| self.zones.get_mut(at));
             let Some((publisher, _)) = publisher.filter(|_| !is_replay) else { continue };
             if publisher.forget_lost(&gone.pool, &gone.name, gone.owner.as_deref()) {
-                self.undone.insert(Arc::clone(&gone.pool));
+                self.undone.touch(&gone.pool, &gone.name);
             }
         }
     }

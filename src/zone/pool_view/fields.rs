@@ -3,6 +3,7 @@
 use crate::policy::{Candidate, Policy};
 
 /// What a policy writes into the records of one service.
+#[derive(PartialEq, Eq)]
 pub(super) struct Fields {
     policy: Policy,
     /// Every priority that a member has, each once, the best first.
@@ -15,6 +16,10 @@ impl Fields {
     /// Those of these members. Who weighs nothing takes no part: the others' fields do not tell of it.
     pub fn of(policy: Policy, candidates: impl Iterator<Item = Candidate>) -> Self {
         let (mut priorities, mut heaviest) = (Vec::new(), 1);
+        if matches!(policy, Policy::RoundRobin | Policy::Random) {
+            // Nobody differs from the others.
+            return Fields { policy, priorities, heaviest };
+        }
         for candidate in candidates.filter(|candidate| candidate.weight > 0) {
             if policy == Policy::Priority {
                 priorities.push(candidate.priority);
@@ -24,6 +29,11 @@ impl Fields {
         priorities.sort_unstable_by(|one, other| other.cmp(one));
         priorities.dedup();
         Fields { policy, priorities, heaviest }
+    }
+
+    /// Whether anything is written: under round-robin records stay as they were registered.
+    pub fn are_written(&self) -> bool {
+        self.policy != Policy::RoundRobin
     }
 
     /// What stands in a member's record, given the priority and weight that it registered. Round-robin leaves both, priority

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{LAST_GOOD_MS, OnAllDown};
-use super::{MemberView, PoolView};
+use super::PoolView;
 use crate::membership::{Cause, Change, Entry, LeaseTable, Member, MemberName};
 
 /// Members that are remembered of a pool, at most; past that, those that were lost first are forgotten.
@@ -84,8 +84,8 @@ fn is_good(member: &Member) -> bool {
 impl PoolView {
     /// Whether those are to be answered whose leases have just ended: nobody else is fit, and they are yet to be swept.
     pub fn has_just_lost(&self, leases: &LeaseTable, now_ms: u64) -> bool {
-        let is_there = |member: &MemberView| member.is_fit() && member.hold.ends_ms(leases) > now_ms;
-        self.settings.on_all_down == OnAllDown::LastGood && !self.members.iter().any(is_there)
+        self.settings.on_all_down == OnAllDown::LastGood
+            && !self.members().any(|member| member.is_fit() && member.hold().ends_ms(leases) > now_ms)
     }
 }
 

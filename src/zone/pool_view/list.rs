@@ -1,10 +1,12 @@
-//! Encoding a list of records, each once.
+//! Encoding a part's records of a type, each once.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Along, Hold, MemberView, Records};
+use super::MemberView;
+use super::records::{Along, Bearer, Hold, Records};
+use crate::membership::FOLLOWS_LEASE;
 use crate::wire::Rtype;
 use crate::zone::FIXED_LEN;
 use crate::zone::node::encode;
@@ -14,49 +16,65 @@ pub(super) struct ListBuilder {
     rtype: Rtype,
     octets: Vec<u8>,
     ends: Vec<u32>,
-    holds: Vec<Hold>,
+    bearers: Vec<Bearer>,
+    /// One a record.
+    lapses_ms: Vec<u64>,
     /// One a member.
     groups: Vec<u32>,
     /// One a record.
     weights: Vec<u32>,
     along: Option<Along>,
+    /// Members that may come.
+    members: usize,
 }
 
 impl ListBuilder {
-    pub fn new(rtype: Rtype) -> Self {
-        let (octets, ends, holds) = (Vec::new(), Vec::new(), Vec::new());
-        ListBuilder { rtype, octets, ends, holds, groups: Vec::new(), weights: Vec::new(), along: None }
+    /// For a part of so many members.
+    pub fn new(rtype: Rtype, members: usize) -> Self {
+        ListBuilder {
+            rtype,
+            octets: Vec::new(),
+            ends: Vec::new(),
+            bearers: Vec::new(),
+            lapses_ms: Vec::new(),
+            groups: Vec::new(),
+            weights: Vec::new(),
+            along: None,
+            members,
+        }
     }
 
-    /// One that has room for this many records, as long as the first.
-    fn expect(&mut self, records: usize, len: usize) {
+    /// Makes room for a record of each member, as long as the first.
+    fn expect(&mut self, len: usize) {
+        let records = self.members;
         self.octets.reserve_exact(records.saturating_mul(len));
         self.ends.reserve_exact(records);
-        self.holds.reserve_exact(records);
+        self.bearers.reserve_exact(records);
+        self.lapses_ms.reserve_exact(records);
         self.groups.reserve_exact(records);
         self.weights.reserve_exact(records);
     }
 
     /// How many records it has.
     pub fn len(&self) -> usize {
-        self.holds.len()
+        self.bearers.len()
     }
 
-    /// Adds a record. Records of one member come one after another. With the first comes room for those of `members`.
-    pub fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32, members: usize) {
-        if self.holds.is_empty() {
-            let len: usize = rdata.iter().map(|piece| piece.len()).sum();
-            self.expect(members, FIXED_LEN + len);
+    /// Adds a record. Records of one member come one after another.
+    pub fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32) {
+        if self.bearers.is_empty() {
+            self.expect(FIXED_LEN + rdata.iter().map(|piece| piece.len()).sum::<usize>());
         }
         encode(&mut self.octets, self.rtype, ttl_s, rdata);
         self.ends.push(self.octets.len() as u32);
-        if self.holds.last().is_none_or(|before| before.member != hold.member) {
+        if self.bearers.last().is_none_or(|before| before.member != hold.member) {
             self.groups.push(0);
         }
-        self.holds.push(hold);
+        self.bearers.push(Bearer { lease: hold.lease, member: hold.member });
+        self.lapses_ms.push(hold.lapses_ms);
         self.weights.push(weight);
         if let Some(end) = self.groups.last_mut() {
-            *end = self.holds.len() as u32;
+            *end = self.bearers.len() as u32;
         }
     }
 
@@ -64,11 +82,11 @@ impl ListBuilder {
     pub fn take_along(&mut self, members: &[MemberView], ttl_s: u32, [v4, v6]: &[ListBuilder; 2]) {
         // Each member mostly stands in the list once.
         let mut octets = Vec::with_capacity(v4.octets.len() + v6.octets.len());
-        let (mut ends, mut previous) = (Vec::with_capacity(self.holds.len()), None);
-        for hold in &self.holds {
-            if previous.replace(hold.member) != Some(hold.member) {
+        let (mut ends, mut previous) = (Vec::with_capacity(self.bearers.len()), None);
+        for bearer in &self.bearers {
+            if previous.replace(bearer.member) != Some(bearer.member) {
                 let start = octets.len();
-                let Some(member) = members.get(hold.member as usize) else { return };
+                let Some(member) = members.get(bearer.member as usize) else { return };
                 octets.extend_from_slice(v4.octets_of(&member.v4));
                 octets.extend_from_slice(v6.octets_of(&member.v6));
                 // One that lives elsewhere has its addresses looked up, and a shorter TTL has to be written.
@@ -91,35 +109,49 @@ impl ListBuilder {
         self.octets.get(start_of(places.start)..start_of(places.end)).unwrap_or_default()
     }
 
+    /// The records, none of them held to be like another.
     pub fn finish(mut self) -> Arc<Records> {
-        let hasher = foldhash::fast::RandomState::default();
-        let mut seen = HashMap::with_capacity_and_hasher(self.holds.len(), hasher);
-        let mut start = 0;
-        let firsts = self.ends.iter().zip(0..).map(|(&end, place)| {
-            let record = self.octets.get(std::mem::replace(&mut start, end as usize)..end as usize);
-            *seen.entry(record).or_insert(place)
-        });
-        let mut firsts: Vec<u32> = firsts.collect();
-        let distinct = seen.len();
-        if distinct == self.holds.len() {
-            firsts = Vec::new();
+        if self.bearers.is_empty() {
+            return Records::none(self.rtype);
         }
         let each = equal_length(&mut self.ends);
-        if self.groups.len() == self.holds.len() {
+        if self.groups.len() == self.bearers.len() {
             self.groups.clear();
+        }
+        if self.lapses_ms.iter().all(|&lapses_ms| lapses_ms == FOLLOWS_LEASE) {
+            self.lapses_ms.clear();
+        }
+        let weight = self.weights.first().copied().unwrap_or(0);
+        if self.weights.iter().all(|&other| other == weight) {
+            self.weights.clear();
         }
         Arc::new(Records {
             rtype: self.rtype,
             octets: self.octets.into(),
             ends: self.ends.into(),
             each,
-            holds: self.holds.into(),
-            firsts: firsts.into(),
-            distinct,
+            distinct: self.bearers.len() as u32,
+            bearers: self.bearers.into(),
+            lapses_ms: self.lapses_ms.into(),
+            firsts: Box::default(),
             groups: self.groups.into(),
             weights: self.weights.into(),
+            weight,
             along: self.along,
         })
+    }
+}
+
+impl Records {
+    /// Finds the records that are like others of the part.
+    pub(super) fn find_repeats(&mut self) {
+        let hasher = foldhash::fast::RandomState::default();
+        let mut seen = HashMap::with_capacity_and_hasher(self.len(), hasher);
+        let firsts = (0..self.len()).map(|place| *seen.entry(self.record(place)).or_insert(place as u32));
+        let firsts: Box<[u32]> = firsts.collect();
+        let distinct = seen.len();
+        self.distinct = distinct as u32;
+        self.firsts = if distinct == firsts.len() { Box::default() } else { firsts };
     }
 }
 

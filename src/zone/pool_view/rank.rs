@@ -4,10 +4,12 @@
 //! one before; what a SRV record says of a member moves once a second at most, so that it may be signed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fields::Fields;
-use super::{MemberView, PoolView, RecordList, Records, Standing};
+use super::members::Members;
+use super::record_list::Pieces;
+use super::records::{Bearer, Records};
+use super::{MemberView, PoolView, Standing};
 use crate::membership::{KnownLoad, LeaseTable, Load};
 use crate::policy::{Candidate, Policy, Ranking, RotorId, Shown, Warmth};
 use crate::zone::{FIXED_LEN, PoolSettings};
@@ -27,7 +29,7 @@ pub(in crate::zone) struct PoolRotors {
     pub services: Vec<(Box<[u8]>, RotorId)>,
 }
 
-/// How the members of a view stand at a moment.
+/// How the members of a view stand at a moment, by their numbers; nobody, where the policy does not ask.
 pub(super) struct Standings {
     pub now: Arc<[Standing]>,
     /// As the services' records say it, and since when, monotonic milliseconds.
@@ -35,17 +37,20 @@ pub(super) struct Standings {
     pub shown_since_ms: u64,
 }
 
+/// How everybody stands where nobody asks.
+const ALIKE: Standing = Standing { load: Load::UNSAID, warmth: Warmth::WARM };
+
 /// How a member stands. Under a policy that asks for neither, everybody stands alike.
 fn standing_of(settings: &PoolSettings, member: &MemberView, leases: &LeaseTable, now_ms: u64) -> Standing {
-    let (mut load, mut warmth) = (Load::UNSAID, Warmth::WARM);
+    let Standing { mut load, mut warmth } = ALIKE;
     if settings.policy.ranks_by_load() {
         // Where nothing is smoothed any more, what was so far counts as it was said.
         let counted =
             |known: KnownLoad| if settings.load_half_life_ms == 0 { known.said } else { known.smoothed };
-        load = leases.load(member.hold.lease).map_or(Load::UNSAID, counted);
+        load = leases.load(member.lease).map_or(Load::UNSAID, counted);
     }
     if settings.policy.warms_up() && settings.warm_up_ms > 0 {
-        let joined_ms = leases.joined_ms(member.hold.lease);
+        let joined_ms = leases.joined_ms(member.lease);
         let is_old = joined_ms == 0;
         let age_ms = if is_old { u64::MAX } else { now_ms.saturating_sub(joined_ms) };
         warmth = Warmth::of(age_ms, settings.warm_up_ms);
@@ -57,13 +62,15 @@ impl Standings {
     /// As the members of a view stand, the view before it being `before`: what its SRV records said stays while it is fresh.
     pub fn of(
         settings: &PoolSettings,
-        members: &[MemberView],
+        members: &Members,
         before: Option<&PoolView>,
         leases: &LeaseTable,
         now_ms: u64,
     ) -> Self {
-        let standings = members.iter().map(|member| standing_of(settings, member, leases, now_ms));
-        let now: Arc<[Standing]> = standings.collect();
+        let asks = settings.policy.warms_up();
+        let standings = members.iter().filter(|_| asks);
+        let now: Arc<[Standing]> =
+            standings.map(|member| standing_of(settings, &member, leases, now_ms)).collect();
         let fresh = before.filter(|before| now_ms < before.shown_since_ms + SHOWN_MS);
         let fresh = fresh.filter(|before| before.settings.policy == settings.policy);
         let Some(before) = fresh else {
@@ -72,8 +79,8 @@ impl Standings {
         // Both are sorted by name.
         let mut held = before.members.iter().zip(before.shown.iter()).peekable();
         let shown = members.iter().zip(now.iter()).map(|(member, now)| {
-            while held.next_if(|(other, _)| other.label < member.label).is_some() {}
-            let same = held.next_if(|(other, _)| other.hold.lease == member.hold.lease);
+            while held.next_if(|(other, _)| other.label() < member.label()).is_some() {}
+            let same = held.next_if(|(other, _)| other.lease == member.lease);
             same.map_or(*now, |(_, shown)| *shown)
         });
         Standings { shown: shown.collect(), now, shown_since_ms: before.shown_since_ms }
@@ -93,59 +100,89 @@ impl Standings {
 
 /// Who takes part in a list, and how.
 pub(super) struct Electorate<'a> {
-    pub members: &'a [MemberView],
+    pub members: &'a Members,
     pub standings: &'a [Standing],
     pub leases: &'a LeaseTable,
 }
 
 impl Electorate<'_> {
-    /// A member's candidacy, weighing this much; `None` if there is no such member.
-    pub fn candidate(&self, member: u32, weight: u32) -> Option<Candidate> {
-        let view = self.members.get(member as usize)?;
-        let standing = self.standings.get(member as usize)?;
-        let lease = view.hold.lease;
-        let (priority, degradation) = (view.priority, view.degradation);
-        let picks = self.leases.picks(lease);
-        let (load, warmth) = (standing.load, standing.warmth);
-        Some(Candidate { lease, weight, priority, load, degradation, picks, warmth })
+    /// The candidacy of the member of this number, weighing this much; `None` if there is no such member.
+    fn candidate(&self, member: u32, weight: u32) -> Option<Candidate> {
+        let view = self.members.get(member)?;
+        let standing = self.standings.get(member as usize).copied().unwrap_or(ALIKE);
+        Some(candidate_of(&view, standing, weight, self.leases))
     }
 
     /// Ranks a list's members.
     pub fn rank(
         &self,
-        records: &Records,
-        (policy, shown): (Policy, Shown),
+        pieces: &Pieces,
+        policy: Policy,
+        answers: Shown,
         rotor: RotorId,
         start: u64,
     ) -> Ranking {
-        let candidates = (0..records.members()).filter_map(|member| {
-            let place = records.of_member(member).start;
-            let weight = records.weights.get(place)?;
-            self.candidate(records.holds.get(place)?.member, *weight)
+        if let Some(ranking) =
+            Ranking::of_equals(policy, answers, rotor, pieces.members(), &pieces.weightless())
+        {
+            return ranking;
+        }
+        let candidates = pieces.iter().zip(self.members.each_part()).flat_map(|(piece, (part, before))| {
+            (0..piece.members()).filter_map(move |group| {
+                let place = piece.of_member(group).start;
+                let Bearer { member, .. } = *piece.bearers.get(place)?;
+                let standing = self.standings.get((before + member) as usize).copied().unwrap_or(ALIKE);
+                let view = part.views.get(member as usize)?;
+                Some(candidate_of(view, standing, piece.weight(place), self.leases))
+            })
         });
-        Ranking::new(policy, shown, rotor, &candidates.collect::<Vec<_>>(), start)
+        Ranking::new(policy, answers, rotor, &candidates.collect::<Vec<_>>(), start)
     }
 
-    /// What a policy writes into a service's records, given each record's weight.
-    pub fn fields(&self, policy: Policy, records: impl Iterator<Item = (u32, u32)>) -> Fields {
+    /// What a policy writes into a service's records, given those of each part.
+    pub fn fields(&self, policy: Policy, pieces: &[Arc<Records>]) -> Fields {
+        let starts = self.members.each_part().map(|(_, start)| start);
+        let records = pieces.iter().zip(starts).flat_map(|(piece, start)| {
+            let bearers = piece.bearers.iter().enumerate();
+            bearers.map(move |(place, bearer)| (start + bearer.member, piece.weight(place)))
+        });
         Fields::of(policy, records.filter_map(|(member, weight)| self.candidate(member, weight)))
     }
 
-    /// A service's records with the weights that its members have now.
-    fn rewritten(&self, policy: Policy, records: &Records) -> Records {
-        let of_records = || records.holds.iter().map(|hold| hold.member).zip(records.weights.iter().copied());
-        let fields = self.fields(policy, of_records());
-        let mut rewritten = records.clone();
-        for (place, (member, weight)) in of_records().enumerate() {
-            // Behind the priority (RFC 2782).
-            let at = records.start(place) + FIXED_LEN + 2;
-            let candidate = self.candidate(member, weight);
-            if let (Some(candidate), Some(octets)) = (candidate, rewritten.octets.get_mut(at..at + 2)) {
-                octets.copy_from_slice(&fields.weight(&candidate).to_be_bytes());
+    /// Writes what the policy says of its members into a part's records of a service. `start` members come before the part.
+    pub fn write(&self, fields: &Fields, start: u32, records: &mut Arc<Records>) {
+        if records.is_empty() {
+            return;
+        }
+        let is_written = fields.are_written();
+        let has_several = !records.groups.is_empty();
+        if !is_written && !has_several {
+            return;
+        }
+        let records = Arc::make_mut(records);
+        for place in (0..records.len()).filter(|_| is_written) {
+            let Some(bearer) = records.bearers.get(place) else { continue };
+            let candidate = self.candidate(start + bearer.member, records.weight(place));
+            // Priority and weight stand first (RFC 2782).
+            let at = records.start(place) + FIXED_LEN;
+            if let (Some(candidate), Some([p0, p1, w0, w1])) = (candidate, records.octets.get_mut(at..at + 4))
+            {
+                let held = (u16::from_be_bytes([*p0, *p1]), u16::from_be_bytes([*w0, *w1]));
+                let (priority, weight) = fields.write(&candidate, held);
+                ([*p0, *p1], [*w0, *w1]) = (priority.to_be_bytes(), weight.to_be_bytes());
             }
         }
-        rewritten
+        // Those of one member may have become the same; those of two never are, for their targets name them.
+        if has_several {
+            records.find_repeats();
+        }
     }
+}
+
+fn candidate_of(view: &MemberView, standing: Standing, weight: u32, leases: &LeaseTable) -> Candidate {
+    let MemberView { lease, priority, degradation, .. } = *view;
+    let Standing { load, warmth } = standing;
+    Candidate { lease, weight, priority, load, degradation, picks: leases.picks(lease), warmth }
 }
 
 /// What ranking a list costs beside its members, in members.
@@ -159,60 +196,9 @@ impl PoolView {
         lists.map(|list| LIST_COST + list.members()).sum()
     }
 
-    /// A member as the policy sees it at `now_ms`, if it weighs this much; `None` if there is no such member.
-    pub fn candidate(&self, member: u32, weight: u32, leases: &LeaseTable, now_ms: u64) -> Option<Candidate> {
-        let view = self.members.get(member as usize)?;
-        let Standing { load, warmth } = standing_of(&self.settings, view, leases, now_ms);
-        let (lease, priority, degradation) = (view.hold.lease, view.priority, view.degradation);
-        let picks = leases.picks(lease);
-        Some(Candidate { lease, weight, priority, load, degradation, picks, warmth })
-    }
-
-    /// The view with its members ranked as they stand now, and when it is to be ranked again though nothing is said. What
-    /// round-robin and priority make of members does not move while what they registered stays.
-    pub(in crate::zone) fn ranked(
-        &self,
-        rotors: &PoolRotors,
-        leases: &LeaseTable,
-        now_ms: u64,
-    ) -> (PoolView, Option<u64>) {
-        let settings = &self.settings;
-        let standings = Standings::of(settings, &self.members, Some(self), leases, now_ms);
-        let again_ms = standings.rank_again_ms(settings, now_ms);
-        let electorate = |standings| Electorate { members: &self.members, standings, leases };
-        let (now, shown) = (electorate(&standings.now), electorate(&standings.shown));
-        let start = turn_of(now_ms);
-        let ranked = |list: &RecordList, records: Arc<Records>, terms: (Policy, Shown), rotor| RecordList {
-            ranking: now.rank(list, terms, rotor, start),
-            records,
-        };
-        let addresses = (settings.policy, settings.addresses);
-        let is_moved = standings.shown != self.shown && settings.policy.warms_up();
-        let services = self.services.iter().zip(&rotors.services).map(|((name, list), (_, rotor))| {
-            let records = match is_moved {
-                true => Arc::new(shown.rewritten(settings.policy, list)),
-                false => Arc::clone(&list.records),
-            };
-            (name.clone(), ranked(list, records, (settings.policy, settings.services), *rotor))
-        });
-        let view = PoolView {
-            settings: Arc::clone(settings),
-            labels: self.labels,
-            first_end_ms: AtomicU64::new(self.first_end_ms.load(Ordering::Relaxed)),
-            scan_at_ms: AtomicU64::new(self.scan_at_ms.load(Ordering::Relaxed)),
-            members: Arc::clone(&self.members),
-            services: services.collect(),
-            bindings: Arc::clone(&self.bindings),
-            apart: self.apart.clone(),
-            services_apart: Arc::clone(&self.services_apart),
-            last_good: self.last_good.clone(),
-            is_frozen: self.is_frozen,
-            v4: ranked(&self.v4, Arc::clone(&self.v4.records), addresses, rotors.v4),
-            v6: ranked(&self.v6, Arc::clone(&self.v6.records), addresses, rotors.v6),
-            shown: standings.shown,
-            shown_since_ms: standings.shown_since_ms,
-        };
-        (view, again_ms)
+    /// A member as the policy sees it at `now_ms`, if it weighs this much.
+    pub fn candidate(&self, member: &MemberView, weight: u32, leases: &LeaseTable, now_ms: u64) -> Candidate {
+        candidate_of(member, standing_of(&self.settings, member, leases, now_ms), weight, leases)
     }
 }
 

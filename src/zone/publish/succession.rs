@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sdd::Shared;
 
-use super::{Published, Publisher, Remembered, RotorIds};
+use super::{Published, Publisher, Remembered, RotorIds, Touched};
 use crate::membership::{PoolHandle, Roll};
 use crate::wire::{WireError, lower};
 use crate::zone::pool_view::PoolRotors;
@@ -88,7 +88,7 @@ impl Publisher {
                     // Whatever was to come of it goes on from here.
                     self.rank_soon(&pool);
                 }
-                None => self.publish(&pool, roll, rotors, now_ms)?,
+                None => self.publish(&pool, &Touched::All, roll, rotors, now_ms)?,
             }
             self.set_roles_below(&pool, Some(&cell));
         }
@@ -126,6 +126,8 @@ impl Published {
             empty_since_ms: known.empty_since_ms,
             rank_from_ms: known.rank_from_ms,
             remembered,
+            // What it goes on with, if anything, is not cut by these.
+            counts: None,
         }
     }
 
