@@ -181,7 +181,7 @@ impl Writer<'_, '_> {
 
     /// Why a member gets no more clients, and for how long.
     fn say_drain(&self, row: &Row<'_>, line: &mut MemberLine) {
-        match row.member.drain.as_ref().filter(|_| row.state.drains()) {
+        match row.member.drain.as_deref().filter(|_| row.state.drains()) {
             Some(DrainView::Own(ends_ms)) => line.drain_s = Some(self.left_s(*ends_ms)),
             Some(DrainView::Operators(drain)) => {
                 line.drained_by = Some(drain.by.to_string());

@@ -83,7 +83,7 @@ struct Published {
     /// Whom it lost, if it answers with those that were good last.
     remembered: Remembered,
     /// Of the view that it has published, if that has several parts.
-    counts: Option<Counts>,
+    counts: Option<Box<Counts>>,
 }
 
 /// Whose records of a pool may differ from what is published.

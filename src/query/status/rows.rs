@@ -59,7 +59,7 @@ impl Terms<'_> {
         let Offered { member, hold, weight, record } = offered;
         let record = of_service.then_some(record);
         let is_over = hold.ends_ms(self.leases) <= self.now_ms;
-        let state = match &member.drain {
+        let state = match member.drain.as_deref() {
             None if is_over && self.is_last_good && weight > 0 => State::Lost,
             _ if is_over => State::Gone,
             Some(DrainView::Own(_)) => State::Leaving,

@@ -50,7 +50,8 @@ impl Assembly<'_> {
         let members = Members::of(parts.iter().map(|part| Arc::clone(&part.members)).collect());
         let standings = Standings::of(settings, &members, self.before, self.leases, self.now_ms);
         let again_ms = standings.rank_again_ms(settings, self.now_ms);
-        let electorate = |standings| Electorate { members: &members, standings, leases: self.leases };
+        let (policy, leases) = (settings.policy, self.leases);
+        let electorate = |standings| Electorate { policy, members: &members, standings, leases };
         let (now, shown) = (electorate(&standings.now), electorate(&standings.shown));
         // What was written by how members stood then.
         let has_moved =
@@ -65,12 +66,12 @@ impl Assembly<'_> {
             parts.iter_mut().map(|part| std::mem::take(&mut part.services).into_iter()).collect();
         let services = self.rotors.services.iter().map(|(service, rotor)| {
             let mut pieces: Vec<_> = offered.iter_mut().filter_map(Iterator::next).collect();
-            let fields = shown.fields(settings.policy, &pieces);
+            let fields = shown.fields(&pieces);
             let is_stale =
                 has_moved || self.before.is_some_and(|before| before.has_written_other(service, &fields));
             let each = pieces.iter_mut().zip(&parts).zip(members.each_part());
-            for ((piece, _), (_, start)) in each.filter(|((_, part), _)| part.is_new || is_stale) {
-                shown.write(&fields, start, piece);
+            for ((piece, _), run) in each.filter(|((_, part), _)| part.is_new || is_stale) {
+                shown.write(&fields, run, piece);
             }
             written.push(fields);
             let distinct = pieces.iter().map(|piece| piece.distinct as usize).sum();

@@ -47,11 +47,11 @@ impl ViewBuilder<'_> {
         &self,
         touched: Option<&BTreeSet<MemberName>>,
         remembered: &Remembered,
-        counts: &mut Option<Counts>,
+        counts: &mut Option<Box<Counts>>,
     ) -> (PoolView, Option<u64>) {
         let is_small = self.roll.count(self.pool) <= PART_MAX;
         let before = self.before.filter(|before| !is_small && self.goes_on_from(before));
-        let (mut view, again_ms) = match (before, touched, counts.as_mut()) {
+        let (mut view, again_ms) = match (before, touched, counts.as_deref_mut()) {
             (Some(before), Some(touched), Some(counts)) => self.patched(before, touched, counts),
             _ => self.whole(self.roll.members(self.pool).collect(), counts),
         };
@@ -76,7 +76,7 @@ impl ViewBuilder<'_> {
     }
 
     /// A view of which nothing is there yet.
-    fn whole(&self, entries: Entries<'_>, counts: &mut Option<Counts>) -> (PoolView, Option<u64>) {
+    fn whole(&self, entries: Entries<'_>, counts: &mut Option<Box<Counts>>) -> (PoolView, Option<u64>) {
         *counts = None;
         let (mut parts, first_end_ms) = self.parts(&entries);
         let alike = match parts.as_mut_slice() {
@@ -85,7 +85,7 @@ impl ViewBuilder<'_> {
                 Alike::Within
             }
             parts => {
-                let all = counts.insert(Counts::default());
+                let all = counts.insert(Box::default());
                 parts.iter().flat_map(Part::shareable).for_each(|records| all.add(records));
                 Alike::Counted(all)
             }

@@ -1,7 +1,6 @@
 //! Encoding a part's records of a type, each once.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::MemberView;
@@ -79,7 +78,7 @@ impl ListBuilder {
     }
 
     /// Puts the addresses of the members beside their records, which name them.
-    pub fn take_along(&mut self, members: &[MemberView], ttl_s: u32, [v4, v6]: &[ListBuilder; 2]) {
+    pub fn take_along(&mut self, members: &[MemberView], ttl_s: u32, [v4, v6]: [&Records; 2]) {
         // Each member mostly stands in the list once.
         let mut octets = Vec::with_capacity(v4.octets.len() + v6.octets.len());
         let (mut ends, mut previous) = (Vec::with_capacity(self.bearers.len()), None);
@@ -87,8 +86,8 @@ impl ListBuilder {
             if previous.replace(bearer.member) != Some(bearer.member) {
                 let start = octets.len();
                 let Some(member) = members.get(bearer.member as usize) else { return };
-                octets.extend_from_slice(v4.octets_of(&member.v4));
-                octets.extend_from_slice(v6.octets_of(&member.v6));
+                octets.extend_from_slice(v4.records(member.v4.start as usize..member.v4.end as usize));
+                octets.extend_from_slice(v6.records(member.v6.start as usize..member.v6.end as usize));
                 // One that lives elsewhere has its addresses looked up, and a shorter TTL has to be written.
                 if octets.len() == start || member.ttl_s != ttl_s {
                     return;
@@ -97,16 +96,9 @@ impl ListBuilder {
             ends.push(octets.len() as u32);
         }
         let each = equal_length(&mut ends);
-        self.along = Some(Along { octets: octets.into(), ends: ends.into(), each });
-    }
-
-    /// The records at these places, encoded.
-    fn octets_of(&self, places: &Range<u32>) -> &[u8] {
-        let start_of = |place: u32| match place.checked_sub(1) {
-            Some(before) => self.ends.get(before as usize).map_or(self.octets.len(), |&end| end as usize),
-            None => 0,
-        };
-        self.octets.get(start_of(places.start)..start_of(places.end)).unwrap_or_default()
+        let shared = [v4, v6].into_iter().find(|addresses| *addresses.octets == *octets);
+        let octets = shared.map_or_else(|| octets.into(), |addresses| Arc::clone(&addresses.octets));
+        self.along = Some(Along { octets, ends: ends.into(), each });
     }
 
     /// The records, none of them held to be like another.

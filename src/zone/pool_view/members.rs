@@ -26,7 +26,7 @@ pub struct MemberView {
     /// When it goes although its lease runs, with its last address, monotonic milliseconds.
     pub(super) lapses_ms: u64,
     /// Why it gets no more clients, if it drains. Then its addresses are apart from the pool's.
-    pub drain: Option<DrainView>,
+    pub drain: Option<Box<DrainView>>,
     /// Its places in its part's A and AAAA records, or among the addresses apart.
     pub(super) v4: Range<u32>,
     /// As `v4`.

@@ -99,7 +99,7 @@ impl PartBuilder<'_> {
                 ttl_s: own_ttl_s,
                 lease: entry.lease,
                 lapses_ms: member.lapses_ms().min(member.drain_ends_ms),
-                drain,
+                drain: drain.map(Box::new),
                 v4: v4_from..v4.len() as u32,
                 v6: v6_from..v6.len() as u32,
                 text_at: text_at as u32,
@@ -108,16 +108,16 @@ impl PartBuilder<'_> {
                 txt_len: (text.len() - text_at - label_len) as u16,
             });
         }
+        let [v4, v6] = serving.map(ListBuilder::finish);
         let services = self.services.iter().map(|(service, _)| {
             let mut list = self.service_list(service, entries, &views, false);
-            list.take_along(&views, ttl_s, &serving);
+            list.take_along(&views, ttl_s, [&v4, &v6]);
             list.finish()
         });
         let services = services.collect();
         let bindings = self.bindings(entries, &views);
         let apart = self.apart(entries, &views, apart);
         let members = Arc::new(MemberPart { views: views.into(), text: text.into(), apart });
-        let [v4, v6] = serving.map(ListBuilder::finish);
         (Part { members, v4, v6, services, bindings, is_new: true }, first_end_ms)
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::fields::Fields;
-use super::members::Members;
+use super::members::{MemberPart, Members};
 use super::record_list::Pieces;
 use super::records::{Bearer, Records};
 use super::{MemberView, PoolView, Standing};
@@ -67,7 +67,7 @@ impl Standings {
         leases: &LeaseTable,
         now_ms: u64,
     ) -> Self {
-        let asks = settings.policy.warms_up();
+        let asks = settings.ranks_anew();
         let standings = members.iter().filter(|_| asks);
         let now: Arc<[Standing]> =
             standings.map(|member| standing_of(settings, &member, leases, now_ms)).collect();
@@ -100,17 +100,22 @@ impl Standings {
 
 /// Who takes part in a list, and how.
 pub(super) struct Electorate<'a> {
+    pub policy: Policy,
     pub members: &'a Members,
     pub standings: &'a [Standing],
     pub leases: &'a LeaseTable,
 }
 
+/// A part's members, and how many come before them.
+type Run<'a> = (&'a Arc<MemberPart>, u32);
+
 impl Electorate<'_> {
-    /// The candidacy of the member of this number, weighing this much; `None` if there is no such member.
-    fn candidate(&self, member: u32, weight: u32) -> Option<Candidate> {
-        let view = self.members.get(member)?;
-        let standing = self.standings.get(member as usize).copied().unwrap_or(ALIKE);
-        Some(candidate_of(&view, standing, weight, self.leases))
+    /// The candidacy of the member of a part's record, by what it weighs there.
+    fn candidate(&self, (part, before): Run<'_>, records: &Records, place: usize) -> Option<Candidate> {
+        let Bearer { member, .. } = *records.bearers.get(place)?;
+        let standing = self.standings.get((before + member) as usize).copied().unwrap_or(ALIKE);
+        let view = part.views.get(member as usize)?;
+        Some(candidate_of(self.policy, view, standing, records.weight(place), self.leases))
     }
 
     /// Ranks a list's members.
@@ -127,62 +132,62 @@ impl Electorate<'_> {
         {
             return ranking;
         }
-        let candidates = pieces.iter().zip(self.members.each_part()).flat_map(|(piece, (part, before))| {
-            (0..piece.members()).filter_map(move |group| {
-                let place = piece.of_member(group).start;
-                let Bearer { member, .. } = *piece.bearers.get(place)?;
-                let standing = self.standings.get((before + member) as usize).copied().unwrap_or(ALIKE);
-                let view = part.views.get(member as usize)?;
-                Some(candidate_of(view, standing, piece.weight(place), self.leases))
-            })
+        let candidates = pieces.iter().zip(self.members.each_part()).flat_map(|(piece, run)| {
+            let groups = 0..piece.members();
+            groups.filter_map(move |group| self.candidate(run, piece, piece.of_member(group).start))
         });
         Ranking::new(policy, answers, rotor, &candidates.collect::<Vec<_>>(), start)
     }
 
-    /// What a policy writes into a service's records, given those of each part.
-    pub fn fields(&self, policy: Policy, pieces: &[Arc<Records>]) -> Fields {
-        let starts = self.members.each_part().map(|(_, start)| start);
-        let records = pieces.iter().zip(starts).flat_map(|(piece, start)| {
-            let bearers = piece.bearers.iter().enumerate();
-            bearers.map(move |(place, bearer)| (start + bearer.member, piece.weight(place)))
+    /// What the policy writes into a service's records, given those of each part.
+    pub fn fields(&self, pieces: &[Arc<Records>]) -> Fields {
+        let candidates = pieces.iter().zip(self.members.each_part()).flat_map(|(piece, run)| {
+            (0..piece.len()).filter_map(move |place| self.candidate(run, piece, place))
         });
-        Fields::of(policy, records.filter_map(|(member, weight)| self.candidate(member, weight)))
+        Fields::of(self.policy, candidates)
     }
 
-    /// Writes what the policy says of its members into a part's records of a service. `start` members come before the part.
-    pub fn write(&self, fields: &Fields, start: u32, records: &mut Arc<Records>) {
-        if records.is_empty() {
-            return;
-        }
+    /// Writes what the policy says of its members into a part's records of a service.
+    pub fn write(&self, fields: &Fields, run: Run<'_>, records: &mut Arc<Records>) {
         let is_written = fields.are_written();
+        // Those of one member may become the same; those of two never are, for their targets name them.
         let has_several = !records.groups.is_empty();
-        if !is_written && !has_several {
+        if records.is_empty() || !(is_written || has_several) {
             return;
         }
         let records = Arc::make_mut(records);
+        // Taken out, so that the rest can be read while it is written.
+        let mut encoded = std::mem::take(&mut records.octets);
+        let octets = Arc::make_mut(&mut encoded);
         for place in (0..records.len()).filter(|_| is_written) {
-            let Some(bearer) = records.bearers.get(place) else { continue };
-            let candidate = self.candidate(start + bearer.member, records.weight(place));
+            let candidate = self.candidate(run, records, place);
             // Priority and weight stand first (RFC 2782).
             let at = records.start(place) + FIXED_LEN;
-            if let (Some(candidate), Some([p0, p1, w0, w1])) = (candidate, records.octets.get_mut(at..at + 4))
-            {
+            if let (Some(candidate), Some([p0, p1, w0, w1])) = (candidate, octets.get_mut(at..at + 4)) {
                 let held = (u16::from_be_bytes([*p0, *p1]), u16::from_be_bytes([*w0, *w1]));
                 let (priority, weight) = fields.write(&candidate, held);
                 ([*p0, *p1], [*w0, *w1]) = (priority.to_be_bytes(), weight.to_be_bytes());
             }
         }
-        // Those of one member may have become the same; those of two never are, for their targets name them.
+        records.octets = encoded;
         if has_several {
             records.find_repeats();
         }
     }
 }
 
-fn candidate_of(view: &MemberView, standing: Standing, weight: u32, leases: &LeaseTable) -> Candidate {
+fn candidate_of(
+    policy: Policy,
+    view: &MemberView,
+    standing: Standing,
+    weight: u32,
+    leases: &LeaseTable,
+) -> Candidate {
     let MemberView { lease, priority, degradation, .. } = *view;
     let Standing { load, warmth } = standing;
-    Candidate { lease, weight, priority, load, degradation, picks: leases.picks(lease), warmth }
+    // They are far away, and one policy counts them.
+    let picks = if policy == Policy::LeastUsedDegradation { leases.picks(lease) } else { 0 };
+    Candidate { lease, weight, priority, load, degradation, picks, warmth }
 }
 
 /// What ranking a list costs beside its members, in members.
@@ -198,7 +203,8 @@ impl PoolView {
 
     /// A member as the policy sees it at `now_ms`, if it weighs this much.
     pub fn candidate(&self, member: &MemberView, weight: u32, leases: &LeaseTable, now_ms: u64) -> Candidate {
-        candidate_of(member, standing_of(&self.settings, member, leases, now_ms), weight, leases)
+        let standing = standing_of(&self.settings, member, leases, now_ms);
+        candidate_of(self.settings.policy, member, standing, weight, leases)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Bearer {
 pub struct Records {
     /// Type of all of them.
     pub rtype: Rtype,
-    pub(super) octets: Box<[u8]>,
+    pub(super) octets: Arc<[u8]>,
     /// Where each record ends in `octets`; empty when all have the length `each`.
     pub(super) ends: Box<[u32]>,
     pub(super) each: u32,
@@ -66,7 +66,8 @@ pub struct Records {
 }
 
 /// The addresses of the members that a list's records name, as encoded for Additional, so that an answer need look at no
-/// member. Only where every member of the part has some, and all have the pool's TTL.
+/// member. Only where every member of the part has some, and all have the pool's TTL. Where they are the part's A or AAAA
+/// records, all and in their order, the octets are the same ones.
 #[derive(Clone)]
 pub(super) struct Along {
     pub octets: Arc<[u8]>,
@@ -90,7 +91,7 @@ impl Records {
     fn empty(rtype: Rtype) -> Records {
         Records {
             rtype,
-            octets: Box::default(),
+            octets: Arc::default(),
             ends: Box::default(),
             each: 0,
             bearers: Box::default(),

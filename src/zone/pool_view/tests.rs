@@ -30,7 +30,7 @@ struct Pool {
     settings: Arc<PoolSettings>,
     rotors: PoolRotors,
     view: Option<PoolView>,
-    counts: Option<Counts>,
+    counts: Option<Box<Counts>>,
 }
 
 fn settings(policy: Policy) -> PoolSettings {
