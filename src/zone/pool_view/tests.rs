@@ -195,8 +195,13 @@ fn describe(view: &PoolView) -> Vec<String> {
         for place in 0..len {
             let first = *firsts.entry(list.likeness(place)).or_insert(place);
             let (record, hold) = (list.record(place), list.hold(place));
-            let along = list.along(place).filter(|along| !along.is_empty());
-            lines.push(format!("{first} {record:?} {hold:?} {} {along:?}", list.weight(place)));
+            // What is at hand beside a record is what its member has: whether it is depends on the others of the part.
+            if let (Some(along @ [_, ..]), Some(hold)) = (list.along(place), hold) {
+                let member = view.member(hold).unwrap();
+                let own = view.own_records(member).map(|(records, places)| records.records(places));
+                assert_eq!(along, own.collect::<Vec<_>>().concat());
+            }
+            lines.push(format!("{first} {record:?} {hold:?} {}", list.weight(place)));
         }
         let distinct = (0..len).map(|place| list.record(place)).collect::<BTreeSet<_>>().len();
         assert_eq!(
