@@ -79,8 +79,8 @@ pub struct Entry {
     pub lease: LeaseRef,
     /// Until when its name is its owner's if no worker has heard of it since, monotonic milliseconds.
     name_ends_ms: u64,
-    /// The floor that the store has. Heartbeats raise the one in the lease table and are not stored.
-    stored: Option<Signed>,
+    /// The floor that the store has, packed. Heartbeats raise the one in the lease table and are not stored.
+    stored: (u64, u64),
     /// When the timer that counts will fire; timers set for other moments are left over and ignored.
     timer_ms: u64,
 }
@@ -97,6 +97,11 @@ impl Entry {
             0 => self.name_ends_ms,
             heard_ms => self.name_ends_ms.max(lease_end_ms(heard_ms, self.member.key_lease_ms)),
         }
+    }
+
+    /// The floor that the store has.
+    fn stored(&self) -> Option<Signed> {
+        Signed::unpack(self.stored)
     }
 
     /// How it goes when nothing more is heard of it.
@@ -266,7 +271,8 @@ impl Roll {
         self.alike.settle(&mut member);
         let member = Arc::new(member);
         let after = Some(Arc::clone(&member));
-        let mut entry = Entry { member, lease, name_ends_ms, stored: floor, timer_ms: u64::MAX };
+        let mut entry =
+            Entry { member, lease, name_ends_ms, stored: Signed::pack(floor), timer_ms: u64::MAX };
         let at_ms = entry.member.first_end_ms(ends_ms);
         Self::set_timer(&mut self.wheel, &mut entry, at_ms);
         self.insert(pool, name, entry);
@@ -369,7 +375,7 @@ impl Roll {
         if let Some(entry) = entry.filter(|entry| entry.lease == lease) {
             entry.name_ends_ms = change.name_ends_ms;
             if change.is_durable() {
-                entry.stored = change.floor.1;
+                entry.stored = Signed::pack(change.floor.1);
             }
             // Its timer may have been set anew meanwhile, for the end that the lease had.
             let at_ms = entry.member.first_end_ms(entry.ends_ms(&self.leases));

@@ -1,6 +1,6 @@
 //! Who stands where in a ranking, for people who look into a pool.
 
-use super::{Order, Ranking};
+use super::{Order, Ranking, Totals};
 
 /// A member's place in line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,9 +32,8 @@ impl Ranking {
         for (rank, place) in line.iter_mut().enumerate() {
             place.share = match &self.order {
                 Order::Turns => 1.0 / keys.len() as f64,
-                Order::Interleaved(totals, _) | Order::Drawn(totals) => {
-                    totals.share(rank).weight as f64 / totals.all() as f64
-                }
+                Order::Interleaved(round) => share(&round.0, rank),
+                Order::Drawn(totals) => share(totals, rank),
                 Order::Tiers(_) | Order::Degrading(_) if place.rank == 1 => 1.0 / firsts,
                 Order::Tiers(_) | Order::Degrading(_) => 0.0,
             };
@@ -58,9 +57,8 @@ impl Ranking {
     fn keys(&self) -> Vec<u64> {
         match &self.order {
             Order::Turns => vec![0; self.len as usize],
-            Order::Interleaved(totals, _) | Order::Drawn(totals) => {
-                (0..totals.len()).map(|rank| u64::MAX - totals.share(rank).weight).collect()
-            }
+            Order::Interleaved(round) => heaviest_first(&round.0),
+            Order::Drawn(totals) => heaviest_first(totals),
             Order::Tiers(tiers) => {
                 let mut keys = vec![0; self.len as usize];
                 for (tier, number) in tiers.iter().zip(0..) {
@@ -75,4 +73,12 @@ impl Ranking {
             Order::Degrading(tournament) => tournament.words().collect(),
         }
     }
+}
+
+fn share(totals: &Totals, rank: usize) -> f64 {
+    totals.share(rank).weight as f64 / totals.all() as f64
+}
+
+fn heaviest_first(totals: &Totals) -> Vec<u64> {
+    (0..totals.len()).map(|rank| u64::MAX - totals.share(rank).weight).collect()
 }

@@ -181,28 +181,29 @@ pub struct Ranking {
     order: Order,
 }
 
-/// How those who take part are ordered. Ranks are positions among them.
+/// How those who take part are ordered. Ranks are positions among them. Boxed is what would make all the others larger.
 #[derive(Debug)]
 enum Order {
     Turns,
-    Interleaved(Totals, Parts),
+    Interleaved(Box<(Totals, Parts)>),
     Drawn(Totals),
-    Tiers(Tiers),
-    Degrading(Tournament),
+    Tiers(Box<Tiers>),
+    Degrading(Box<Tournament>),
 }
 
 impl Order {
     fn new(policy: Policy, shown: Shown, candidates: &[Candidate], start: u64) -> Self {
         let all = || candidates.iter();
         let weights = || all().map(Candidate::counted_weight);
-        let tiers =
-            |key: fn(&Candidate) -> u64| Order::Tiers(Tiers::new(&all().map(key).collect::<Vec<_>>()));
+        let tiers = |key: fn(&Candidate) -> u64| {
+            Order::Tiers(Box::new(Tiers::new(&all().map(key).collect::<Vec<_>>())))
+        };
         match policy {
             Policy::RoundRobin => Order::Turns,
             Policy::WeightedRoundRobin => {
                 let totals = Totals::new(weights(), ROUND_MAX);
                 let parts = Parts::new(&totals);
-                Order::Interleaved(totals, parts)
+                Order::Interleaved(Box::new((totals, parts)))
             }
             Policy::Random => Order::Drawn(Totals::Even(candidates.len())),
             Policy::WeightedRandom => Order::Drawn(Totals::new(weights(), u64::MAX)),
@@ -211,7 +212,7 @@ impl Order {
             Policy::LeastUsed => tiers(|one| u64::from(one.counted_load().0)),
             Policy::PriorityLeastUsed => tiers(|one| in_steps(one.level(1))),
             Policy::LeastUsedDegradation => match shown {
-                Shown::AtMost(_) => Order::Degrading(Tournament::new(all().copied(), start)),
+                Shown::AtMost(_) => Order::Degrading(Box::new(Tournament::new(all().copied(), start))),
                 // Who shows everybody asks nobody in particular.
                 Shown::All | Shown::Best => tiers(|one| in_steps(one.level(one.picks))),
             },
@@ -320,7 +321,8 @@ impl Ranking {
                 let start = rotors.turn(self.rotor, len);
                 _ = (start..len).chain(0..start).all(&mut give);
             }
-            Order::Interleaved(totals, parts) => {
+            Order::Interleaved(round) => {
+                let (totals, parts) = &**round;
                 let start = rotors.turn(self.rotor, totals.all() as usize);
                 weighted_round_robin::take_turns((totals, parts), start as u64, (rng, drawn), give);
             }

@@ -91,8 +91,16 @@ impl Writer<'_, '_> {
         let at = self.reply.len();
         let start = list.of_member(start).start;
         let (first, second) = (start..list.len(), 0..start);
-        let mut slices = list.slices(first.clone()).chain(list.slices(second.clone()));
-        if !slices.all(|octets| self.reply.put(octets)) {
+        let is_put = match list.whole() {
+            Some(records) => {
+                self.reply.put_pair(records.records(first.clone()), records.records(second.clone()))
+            }
+            None => {
+                let mut slices = list.slices(first.clone()).chain(list.slices(second.clone()));
+                slices.all(|octets| self.reply.put(octets))
+            }
+        };
+        if !is_put {
             return Found::SomeRecords;
         }
         if names_members(list) {
@@ -123,15 +131,16 @@ impl Writer<'_, '_> {
             }
             let mut is_taken = false;
             for place in list.of_member(member) {
+                let Some(at) = list.at(place) else { continue };
                 let ends_ms = match freshness {
                     Freshness::Whole | Freshness::Frozen => u64::MAX,
-                    _ => list.hold(place).map_or(0, |hold| hold.ends_ms(leases)),
+                    _ => at.hold().map_or(0, |hold| hold.ends_ms(leases)),
                 };
                 if ends_ms <= now_ms {
                     continue;
                 }
                 first_end_ms = first_end_ms.min(ends_ms);
-                let record = list.record(place);
+                let record = at.record();
                 if has_repeats && !met.insert(list.likeness(place)) {
                     is_taken = true;
                     continue;
@@ -183,12 +192,12 @@ impl Writer<'_, '_> {
         let mut previous = None;
         for index in 0..self.scratch.places.len() {
             let Some(&place) = self.scratch.places.get(index) else { return };
-            let (record_at, record) = (at, list.record(place as usize));
-            at += record.len();
+            let Some(found) = list.at(place as usize) else { continue };
+            let record_at = at;
+            at += found.record().len();
             // Where each record has the TTL of all, the addresses are at hand. What does not fit whole goes RRset by RRset.
             if is_uniform
-                && let Some(octets) =
-                    list.along(place as usize).filter(|octets| octets.len() <= self.reply.room())
+                && let Some(octets) = found.along().filter(|octets| octets.len() <= self.reply.room())
             {
                 let target_at = record_at + FIXED_LEN + target;
                 if target_at > POINTER_MAX {
@@ -197,7 +206,7 @@ impl Writer<'_, '_> {
                 self.aside(Section::Additional, target_at, |writer| writer.put_encoded(octets, ttl_s));
                 continue;
             }
-            let Some(hold) = list.hold(place as usize) else { continue };
+            let Some(hold) = found.hold() else { continue };
             // A member that offers the service on several ports stands here several times, side by side.
             if previous.replace(hold.member) == Some(hold.member) {
                 continue;

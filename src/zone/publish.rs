@@ -81,7 +81,7 @@ struct Published {
     /// From when on it may be ranked again, monotonic milliseconds.
     rank_from_ms: u64,
     /// Whom it lost, if it answers with those that were good last.
-    remembered: Remembered,
+    remembered: Option<Box<Remembered>>,
     /// Of the view that it has published, if that has several parts.
     counts: Option<Box<Counts>>,
 }
@@ -273,7 +273,7 @@ impl Publisher {
             },
             now_ms,
         };
-        let (view, again_ms) = builder.build(touched, &known.remembered, &mut known.counts);
+        let (view, again_ms) = builder.build(touched, known.remembered.as_deref(), &mut known.counts);
         let cost = view.ranking_cost();
         let rrsets = known.pending.take().unwrap_or_else(|| Arc::clone(&before.rrsets));
         known.cell.store(Node { rrsets, role: Role::Pool(view) });
@@ -298,13 +298,14 @@ impl Publisher {
         let known = self.pools.get_mut(&change.pool);
         if let Some(known) = known.filter(|known| known.settings.on_all_down == OnAllDown::LastGood) {
             let is_drained = roll.drain(&change.pool, &change.name).is_some();
-            known.remembered.note(change, is_drained, now_ms);
+            known.remembered.get_or_insert_default().note(change, is_drained, now_ms);
         }
     }
 
     /// Forgets a member of this owner that was lost: it has left after all. Whether answers may have had it.
     pub fn forget_lost(&mut self, pool: &[u8], name: &[u8], owner: Option<&str>) -> bool {
-        self.pools.get_mut(pool).is_some_and(|known| known.remembered.forget(name, owner))
+        let known = self.pools.get_mut(pool).and_then(|known| known.remembered.as_deref_mut());
+        known.is_some_and(|remembered| remembered.forget(name, owner))
     }
 
     /// Forgets pools that registrations made and that have been empty for an hour.
@@ -362,7 +363,7 @@ impl Published {
             pending: None,
             empty_since_ms: None,
             rank_from_ms: 0,
-            remembered: Remembered::default(),
+            remembered: None,
             counts: None,
         }
     }

@@ -32,11 +32,11 @@ impl Roll {
         for (pool, members) in &self.pools {
             for (name, entry) in members {
                 let floor = self.leases.floor(entry.lease);
-                if floor != entry.stored {
+                if floor != entry.stored() {
                     let (pool, after) = (Arc::clone(pool), Some(Arc::clone(&entry.member)));
                     // Without a before, so that it is durable.
                     let change = Change::of(pool, name.clone(), Cause::Changed, None, after);
-                    changes.push(Change { floor: (entry.stored, floor), ..change });
+                    changes.push(Change { floor: (entry.stored(), floor), ..change });
                 }
             }
         }

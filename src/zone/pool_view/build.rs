@@ -46,7 +46,7 @@ impl ViewBuilder<'_> {
     pub fn build(
         &self,
         touched: Option<&BTreeSet<MemberName>>,
-        remembered: &Remembered,
+        remembered: Option<&Remembered>,
         counts: &mut Option<Box<Counts>>,
     ) -> (PoolView, Option<u64>) {
         let is_small = self.roll.count(self.pool) <= PART_MAX;
@@ -56,7 +56,8 @@ impl ViewBuilder<'_> {
             _ => self.whole(self.roll.members(self.pool).collect(), counts),
         };
         if !view.members().any(|member| member.is_fit()) {
-            view.last_good = remembered.last_good(self.now_ms).map(|(good, until_ms)| {
+            let good = remembered.and_then(|remembered| remembered.last_good(self.now_ms));
+            view.last_good = good.map(|(good, until_ms)| {
                 let (mut view, _) = ViewBuilder { before: None, ..*self }.whole(good, &mut None);
                 view.is_frozen = true;
                 (Arc::new(view), until_ms)

@@ -101,8 +101,8 @@ impl ListBuilder {
         self.along = Some(Along { octets, ends: ends.into(), each });
     }
 
-    /// The records, none of them held to be like another.
-    pub fn finish(mut self) -> Arc<Records> {
+    /// The records, none of them held to be like another. Whose they are may be as it is in one of `others`.
+    pub fn finish(mut self, others: &[&Records]) -> Arc<Records> {
         if self.bearers.is_empty() {
             return Records::none(self.rtype);
         }
@@ -113,6 +113,8 @@ impl ListBuilder {
         if self.lapses_ms.iter().all(|&lapses_ms| lapses_ms == FOLLOWS_LEASE) {
             self.lapses_ms.clear();
         }
+        let shared = others.iter().find(|other| *other.bearers == *self.bearers);
+        let shared = shared.map(|other| Arc::clone(&other.bearers));
         let weight = self.weights.first().copied().unwrap_or(0);
         if self.weights.iter().all(|&other| other == weight) {
             self.weights.clear();
@@ -123,7 +125,7 @@ impl ListBuilder {
             ends: self.ends.into(),
             each,
             distinct: self.bearers.len() as u32,
-            bearers: self.bearers.into(),
+            bearers: shared.unwrap_or_else(|| self.bearers.into()),
             lapses_ms: self.lapses_ms.into(),
             firsts: Box::default(),
             groups: self.groups.into(),

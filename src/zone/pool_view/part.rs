@@ -108,11 +108,11 @@ impl PartBuilder<'_> {
                 txt_len: (text.len() - text_at - label_len) as u16,
             });
         }
-        let [v4, v6] = serving.map(ListBuilder::finish);
+        let [v4, v6] = serving.map(|list| list.finish(&[]));
         let services = self.services.iter().map(|(service, _)| {
             let mut list = self.service_list(service, entries, &views, false);
             list.take_along(&views, ttl_s, [&v4, &v6]);
-            list.finish()
+            list.finish(&[&v4, &v6])
         });
         let services = services.collect();
         let bindings = self.bindings(entries, &views);
@@ -134,7 +134,7 @@ impl PartBuilder<'_> {
                 list.push(self.settings.ttl_s, &[&binding.rdata], hold, 1);
             }
         }
-        lists.into_values().map(ListBuilder::finish).collect()
+        lists.into_values().map(|list: ListBuilder| list.finish(&[])).collect()
     }
 
     /// What those have who drain.
@@ -147,12 +147,11 @@ impl PartBuilder<'_> {
         if views.iter().all(MemberView::is_in_service) {
             return None;
         }
-        let services = self
-            .services
-            .iter()
-            .map(|(service, _)| (service.clone(), self.service_list(service, entries, views, true).finish()));
+        let services = self.services.iter().map(|(service, _)| {
+            (service.clone(), self.service_list(service, entries, views, true).finish(&[]))
+        });
         let services = services.filter(|(_, records)| !records.is_empty()).collect();
-        let [v4, v6] = addresses.map(ListBuilder::finish);
+        let [v4, v6] = addresses.map(|list| list.finish(&[]));
         Some(Box::new(Apart { v4, v6, services }))
     }
 

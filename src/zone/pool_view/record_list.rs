@@ -129,8 +129,45 @@ impl Several {
     }
 }
 
+/// A record of a list, found.
+#[derive(Clone, Copy)]
+pub struct Placed<'l> {
+    /// The piece that it is in.
+    records: &'l Records,
+    /// Its place there.
+    place: usize,
+    /// How many members the view has before those of the piece.
+    members: u32,
+}
+
+impl<'l> Placed<'l> {
+    /// Its octets.
+    pub fn record(&self) -> &'l [u8] {
+        self.records.record(self.place)
+    }
+
+    /// The encoded addresses of its member, if the list has them at hand: empty for all but the first of a member's records.
+    pub fn along(&self) -> Option<&'l [u8]> {
+        self.records.along(self.place)
+    }
+
+    /// On what it hangs; its member by its number in the view.
+    pub fn hold(&self) -> Option<Hold> {
+        let hold = self.records.hold(self.place)?;
+        Some(Hold { member: hold.member.saturating_add(self.members), ..hold })
+    }
+}
+
 impl RecordList {
+    /// The record at a place.
+    #[inline]
+    pub fn at(&self, place: usize) -> Option<Placed<'_>> {
+        let (records, place, members) = self.find(place)?;
+        Some(Placed { records, place, members })
+    }
+
     /// The piece that a place is in, its place there, and how many members the view has before it.
+    #[inline]
     fn find(&self, place: usize) -> Option<(&Records, usize, u32)> {
         match &self.pieces {
             Pieces::One(piece) => Some((piece, place, 0)),
@@ -159,6 +196,14 @@ impl RecordList {
         self.find(place).map_or(&[], |(piece, place, _)| piece.record(place))
     }
 
+    /// All records, if they lie in one piece.
+    pub fn whole(&self) -> Option<&Records> {
+        match &self.pieces {
+            Pieces::One(piece) => Some(piece),
+            Pieces::Several(_) => None,
+        }
+    }
+
     /// The octets of the records at several places, in as many slices as they lie in.
     pub fn slices(&self, mut places: Range<usize>) -> impl Iterator<Item = &[u8]> {
         std::iter::from_fn(move || {
@@ -172,9 +217,7 @@ impl RecordList {
 
     /// On what the record at a place hangs; its member by its number in the view.
     pub fn hold(&self, place: usize) -> Option<Hold> {
-        let (piece, place, members) = self.find(place)?;
-        let hold = piece.hold(place)?;
-        Some(Hold { member: hold.member.saturating_add(members), ..hold })
+        self.at(place)?.hold()
     }
 
     /// The same of all records, in their order.
@@ -211,8 +254,7 @@ impl RecordList {
     /// The encoded addresses of the member of the record at a place, if the list has them at hand: empty for all but the first
     /// of a member's records.
     pub fn along(&self, place: usize) -> Option<&[u8]> {
-        let (piece, place, _) = self.find(place)?;
-        piece.along(place)
+        self.at(place)?.along()
     }
 
     /// How many members have records in it.

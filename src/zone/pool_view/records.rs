@@ -31,7 +31,7 @@ impl Hold {
 }
 
 /// Whose a record is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bearer {
     pub lease: LeaseRef,
     /// Its number among the members of its part.
@@ -48,7 +48,7 @@ pub struct Records {
     pub(super) ends: Box<[u32]>,
     pub(super) each: u32,
     /// One a record.
-    pub(super) bearers: Box<[Bearer]>,
+    pub(super) bearers: Arc<[Bearer]>,
     /// When each goes although its lease runs, monotonic milliseconds; empty when none does.
     pub(super) lapses_ms: Box<[u64]>,
     /// For each record, the place of the first that is the same; empty if none is like another.
@@ -94,7 +94,7 @@ impl Records {
             octets: Arc::default(),
             ends: Box::default(),
             each: 0,
-            bearers: Box::default(),
+            bearers: Arc::default(),
             lapses_ms: Box::default(),
             firsts: Box::default(),
             distinct: 0,

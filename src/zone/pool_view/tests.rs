@@ -119,7 +119,7 @@ impl Pool {
         };
         (0..members).for_each(|number| pool.act(number, Act::Says(number)));
         let mut counts = None;
-        let (view, _) = pool.builder(None).build(None, &Remembered::default(), &mut counts);
+        let (view, _) = pool.builder(None).build(None, None, &mut counts);
         (pool.view, pool.counts) = (Some(view), counts);
         pool
     }
@@ -167,8 +167,8 @@ impl Pool {
     fn publish(&mut self, touched: &BTreeSet<MemberName>) -> [Vec<String>; 2] {
         let (before, mut counts) = (self.view.take(), self.counts.take());
         let builder = self.builder(before.as_ref());
-        let (patched, _) = builder.build(Some(touched), &Remembered::default(), &mut counts);
-        let (whole, _) = builder.build(None, &Remembered::default(), &mut None);
+        let (patched, _) = builder.build(Some(touched), None, &mut counts);
+        let (whole, _) = builder.build(None, None, &mut None);
         let described = [&patched, &whole].map(describe);
         (self.view, self.counts) = (Some(patched), counts);
         described

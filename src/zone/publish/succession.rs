@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sdd::Shared;
 
-use super::{Published, Publisher, Remembered, RotorIds, Touched};
+use super::{Published, Publisher, RotorIds, Touched};
 use crate::membership::{PoolHandle, Roll};
 use crate::wire::{WireError, lower};
 use crate::zone::pool_view::PoolRotors;
@@ -114,7 +114,7 @@ impl Published {
         let Some(known) = known else { return Published::new(cell, settings, rotors) };
         let PoolRotors { v4, v6, services } = &known.rotors;
         let keeps_lost = settings.on_all_down == OnAllDown::LastGood;
-        let remembered = if keeps_lost { known.remembered.clone() } else { Remembered::default() };
+        let remembered = known.remembered.clone().filter(|_| keeps_lost);
         let rotors = PoolRotors { v4: *v4, v6: *v6, services: services.clone() };
         Published {
             cell,
