@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::MemberView;
-use super::records::{Along, Bearer, Hold, Records};
-use crate::membership::FOLLOWS_LEASE;
+use super::records::{Along, Hold, Records, Uneven};
+use crate::membership::{FOLLOWS_LEASE, LeaseRef};
 use crate::wire::Rtype;
 use crate::zone::FIXED_LEN;
 use crate::zone::node::encode;
@@ -15,7 +15,10 @@ pub(super) struct ListBuilder {
     rtype: Rtype,
     octets: Vec<u8>,
     ends: Vec<u32>,
-    bearers: Vec<Bearer>,
+    /// One a record.
+    leases: Vec<LeaseRef>,
+    /// One a record.
+    numbers: Vec<u32>,
     /// One a record.
     lapses_ms: Vec<u64>,
     /// One a member.
@@ -34,7 +37,8 @@ impl ListBuilder {
             rtype,
             octets: Vec::new(),
             ends: Vec::new(),
-            bearers: Vec::new(),
+            leases: Vec::new(),
+            numbers: Vec::new(),
             lapses_ms: Vec::new(),
             groups: Vec::new(),
             weights: Vec::new(),
@@ -48,7 +52,8 @@ impl ListBuilder {
         let records = self.members;
         self.octets.reserve_exact(records.saturating_mul(len));
         self.ends.reserve_exact(records);
-        self.bearers.reserve_exact(records);
+        self.leases.reserve_exact(records);
+        self.numbers.reserve_exact(records);
         self.lapses_ms.reserve_exact(records);
         self.groups.reserve_exact(records);
         self.weights.reserve_exact(records);
@@ -56,24 +61,25 @@ impl ListBuilder {
 
     /// How many records it has.
     pub fn len(&self) -> usize {
-        self.bearers.len()
+        self.leases.len()
     }
 
     /// Adds a record. Records of one member come one after another.
     pub fn push(&mut self, ttl_s: u32, rdata: &[&[u8]], hold: Hold, weight: u32) {
-        if self.bearers.is_empty() {
+        if self.leases.is_empty() {
             self.expect(FIXED_LEN + rdata.iter().map(|piece| piece.len()).sum::<usize>());
         }
         encode(&mut self.octets, self.rtype, ttl_s, rdata);
         self.ends.push(self.octets.len() as u32);
-        if self.bearers.last().is_none_or(|before| before.member != hold.member) {
+        if self.numbers.last() != Some(&hold.member) {
             self.groups.push(0);
         }
-        self.bearers.push(Bearer { lease: hold.lease, member: hold.member });
+        self.leases.push(hold.lease);
+        self.numbers.push(hold.member);
         self.lapses_ms.push(hold.lapses_ms);
         self.weights.push(weight);
         if let Some(end) = self.groups.last_mut() {
-            *end = self.bearers.len() as u32;
+            *end = self.leases.len() as u32;
         }
     }
 
@@ -81,13 +87,13 @@ impl ListBuilder {
     pub fn take_along(&mut self, members: &[MemberView], ttl_s: u32, [v4, v6]: [&Records; 2]) {
         // Each member mostly stands in the list once.
         let mut octets = Vec::with_capacity(v4.octets.len() + v6.octets.len());
-        let (mut ends, mut previous) = (Vec::with_capacity(self.bearers.len()), None);
-        for bearer in &self.bearers {
-            if previous.replace(bearer.member) != Some(bearer.member) {
+        let (mut ends, mut previous) = (Vec::with_capacity(self.leases.len()), None);
+        for &number in &self.numbers {
+            if previous.replace(number) != Some(number) {
                 let start = octets.len();
-                let Some(member) = members.get(bearer.member as usize) else { return };
-                octets.extend_from_slice(v4.records(member.v4.start as usize..member.v4.end as usize));
-                octets.extend_from_slice(v6.records(member.v6.start as usize..member.v6.end as usize));
+                let Some(member) = members.get(number as usize) else { return };
+                octets.extend_from_slice(v4.records(member.v4()));
+                octets.extend_from_slice(v6.records(member.v6()));
                 // One that lives elsewhere has its addresses looked up, and a shorter TTL has to be written.
                 if octets.len() == start || member.ttl_s != ttl_s {
                     return;
@@ -103,37 +109,41 @@ impl ListBuilder {
 
     /// The records, none of them held to be like another. Whose they are may be as it is in one of `others`.
     pub fn finish(mut self, others: &[&Records]) -> Arc<Records> {
-        if self.bearers.is_empty() {
+        if self.leases.is_empty() {
             return Records::none(self.rtype);
         }
         let each = equal_length(&mut self.ends);
-        if self.groups.len() == self.bearers.len() {
-            self.groups.clear();
-        }
-        if self.lapses_ms.iter().all(|&lapses_ms| lapses_ms == FOLLOWS_LEASE) {
-            self.lapses_ms.clear();
-        }
-        let shared = others.iter().find(|other| *other.bearers == *self.bearers);
-        let shared = shared.map(|other| Arc::clone(&other.bearers));
+        let shared = others.iter().find(|other| *other.leases == *self.leases);
+        let shared = shared.map(|other| Arc::clone(&other.leases));
+        let distinct = self.leases.len() as u32;
         let weight = self.weights.first().copied().unwrap_or(0);
-        if self.weights.iter().all(|&other| other == weight) {
-            self.weights.clear();
-        }
+        // Each list that says what goes without saying is left out.
+        let uneven = Uneven {
+            members: unless(self.numbers.iter().copied().eq(0..distinct), self.numbers),
+            lapses_ms: unless(
+                self.lapses_ms.iter().all(|&lapses_ms| lapses_ms == FOLLOWS_LEASE),
+                self.lapses_ms,
+            ),
+            firsts: Box::default(),
+            groups: unless(self.groups.len() == self.leases.len(), self.groups),
+            weights: unless(self.weights.iter().all(|&other| other == weight), self.weights),
+        };
         Arc::new(Records {
             rtype: self.rtype,
             octets: self.octets.into(),
             ends: self.ends.into(),
             each,
-            distinct: self.bearers.len() as u32,
-            bearers: shared.unwrap_or_else(|| self.bearers.into()),
-            lapses_ms: self.lapses_ms.into(),
-            firsts: Box::default(),
-            groups: self.groups.into(),
-            weights: self.weights.into(),
+            leases: shared.unwrap_or_else(|| self.leases.into()),
+            distinct,
             weight,
+            uneven: (uneven != Uneven::default()).then(|| Box::new(uneven)),
             along: self.along,
         })
     }
+}
+
+fn unless<T>(goes_without_saying: bool, list: Vec<T>) -> Box<[T]> {
+    if goes_without_saying { Box::default() } else { list.into() }
 }
 
 impl Records {
@@ -145,7 +155,10 @@ impl Records {
         let firsts: Box<[u32]> = firsts.collect();
         let distinct = seen.len();
         self.distinct = distinct as u32;
-        self.firsts = if distinct == firsts.len() { Box::default() } else { firsts };
+        let firsts = if distinct == firsts.len() { Box::default() } else { firsts };
+        if !firsts.is_empty() || self.uneven.is_some() {
+            self.uneven.get_or_insert_default().firsts = firsts;
+        }
     }
 }
 

@@ -28,13 +28,33 @@ pub struct MemberView {
     /// Why it gets no more clients, if it drains. Then its addresses are apart from the pool's.
     pub drain: Option<Box<DrainView>>,
     /// Its places in its part's A and AAAA records, or among the addresses apart.
-    pub(super) v4: Range<u32>,
+    pub(super) v4: Span,
     /// As `v4`.
-    pub(super) v6: Range<u32>,
-    /// Where in its part's octets its label and its TXT record are: from where, and how long each is.
-    pub(super) text_at: u32,
-    pub(super) label_len: u16,
-    pub(super) txt_len: u16,
+    pub(super) v6: Span,
+    /// Where in its part's octets its label is, and its TXT record, which others may have too.
+    pub(super) label: Span,
+    /// As `label`.
+    pub(super) txt: Span,
+}
+
+/// A run of what its part has: from where, and how long. A member has fewer addresses, and octets, than a message.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, packed(2))]
+pub(super) struct Span {
+    start: u32,
+    len: u16,
+}
+
+impl Span {
+    /// From one place to another.
+    pub fn of(places: Range<usize>) -> Self {
+        Span { start: places.start as u32, len: places.len() as u16 }
+    }
+
+    pub fn places(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + usize::from(self.len)
+    }
 }
 
 /// A drain as people are told of it.
@@ -59,7 +79,15 @@ impl MemberView {
 
     /// Whether it has addresses; one that lives elsewhere has none.
     pub fn has_addresses(&self) -> bool {
-        !self.v4.is_empty() || !self.v6.is_empty()
+        !self.v4().is_empty() || !self.v6().is_empty()
+    }
+
+    pub(super) fn v4(&self) -> Range<usize> {
+        self.v4.places()
+    }
+
+    pub(super) fn v6(&self) -> Range<usize> {
+        self.v6.places()
     }
 }
 
@@ -86,13 +114,11 @@ pub(super) struct Apart {
 
 impl MemberPart {
     fn label(&self, view: &MemberView) -> &[u8] {
-        let start = view.text_at as usize;
-        self.text.get(start..start + usize::from(view.label_len)).unwrap_or_default()
+        self.text.get(view.label.places()).unwrap_or_default()
     }
 
     fn txt(&self, view: &MemberView) -> &[u8] {
-        let start = view.text_at as usize + usize::from(view.label_len);
-        self.text.get(start..start + usize::from(view.txt_len)).unwrap_or_default()
+        self.text.get(view.txt.places()).unwrap_or_default()
     }
 }
 
@@ -141,11 +167,7 @@ impl<'v> MemberRef<'v> {
             (Some(_), Some(apart)) => [Some(&*apart.v4), Some(&*apart.v6)],
             _ => lists.map(|list| list.pieces.of_part(self.part_number).map(AsRef::as_ref)),
         };
-        let places = |range: &Range<u32>| range.start as usize..range.end as usize;
-        [
-            v4.map(|records| (records, places(&self.view.v4))),
-            v6.map(|records| (records, places(&self.view.v6))),
-        ]
+        [v4.map(|records| (records, self.view.v4())), v6.map(|records| (records, self.view.v6()))]
     }
 }
 

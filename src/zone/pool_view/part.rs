@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::list::ListBuilder;
-use super::members::{Apart, MemberPart};
+use super::members::{Apart, MemberPart, Span};
 use super::records::{Hold, Records};
 use super::{DrainView, MemberView};
 use crate::membership::{ELSEWHERE, Entry, Member, MemberName, Roll, Service};
@@ -67,7 +68,7 @@ impl PartBuilder<'_> {
         let (mut serving, mut apart) = (lists(entries.len()), lists(0));
         let is_drained = self.roll.drains(self.pool).next().is_some();
         let (mut views, mut text) = (Vec::with_capacity(entries.len()), Vec::new());
-        let mut first_end_ms = u64::MAX;
+        let (mut first_end_ms, mut before) = (u64::MAX, None);
         for ((name, entry), number) in entries.iter().zip(0..) {
             let member = &*entry.member;
             let operators = || self.roll.drain(self.pool, name).filter(|_| is_drained);
@@ -76,7 +77,7 @@ impl PartBuilder<'_> {
                 false => operators().map(|drain| DrainView::Operators(Arc::clone(drain))),
             };
             let [v4, v6] = if drain.is_some() { &mut apart } else { &mut serving };
-            let (v4_from, v6_from) = (v4.len() as u32, v6.len() as u32);
+            let (v4_from, v6_from) = (v4.len(), v6.len());
             let weight = address_weight(member);
             for address in &member.addresses {
                 let lapses_ms = address.lapses_ms.min(member.drain_ends_ms);
@@ -88,10 +89,19 @@ impl PartBuilder<'_> {
             }
             first_end_ms = first_end_ms.min(member.first_end_ms(entry.ends_ms(self.roll.leases())));
             let own_ttl_s = ttl_s.min(member.own_ttl_s);
-            let text_at = text.len();
+            let label = text.len()..text.len() + name.len();
             text.extend_from_slice(name);
-            put_attributes(&mut text, member, own_ttl_s);
-            let label_len = name.len();
+            // Neighbours mostly say the same of themselves.
+            let said = (&member.attributes, own_ttl_s);
+            let txt = match &before {
+                Some((before, txt)) if *before == said => Range::clone(txt),
+                _ => {
+                    let start = text.len();
+                    put_attributes(&mut text, member, own_ttl_s);
+                    start..text.len()
+                }
+            };
+            before = Some((said, txt.clone()));
             views.push(MemberView {
                 weight,
                 priority: member.attributes.priority().unwrap_or(Candidate::PRIORITY),
@@ -100,12 +110,10 @@ impl PartBuilder<'_> {
                 lease: entry.lease,
                 lapses_ms: member.lapses_ms().min(member.drain_ends_ms),
                 drain: drain.map(Box::new),
-                v4: v4_from..v4.len() as u32,
-                v6: v6_from..v6.len() as u32,
-                text_at: text_at as u32,
-                // A name has 255 octets at most, a record's rdata 65,535 with what stands before it (as `encode` has it).
-                label_len: label_len as u16,
-                txt_len: (text.len() - text_at - label_len) as u16,
+                v4: Span::of(v4_from..v4.len()),
+                v6: Span::of(v6_from..v6.len()),
+                label: Span::of(label),
+                txt: Span::of(txt),
             });
         }
         let [v4, v6] = serving.map(|list| list.finish(&[]));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::fields::Fields;
 use super::members::{MemberPart, Members};
 use super::record_list::Pieces;
-use super::records::{Bearer, Records};
+use super::records::Records;
 use super::{MemberView, PoolView, Standing};
 use crate::membership::{KnownLoad, LeaseTable, Load};
 use crate::policy::{Candidate, Policy, Ranking, RotorId, Shown, Warmth};
@@ -112,7 +112,7 @@ type Run<'a> = (&'a Arc<MemberPart>, u32);
 impl Electorate<'_> {
     /// The candidacy of the member of a part's record, by what it weighs there.
     fn candidate(&self, (part, before): Run<'_>, records: &Records, place: usize) -> Option<Candidate> {
-        let Bearer { member, .. } = *records.bearers.get(place)?;
+        let member = records.member(place);
         let standing = self.standings.get((before + member) as usize).copied().unwrap_or(ALIKE);
         let view = part.views.get(member as usize)?;
         Some(candidate_of(self.policy, view, standing, records.weight(place), self.leases))
@@ -151,7 +151,7 @@ impl Electorate<'_> {
     pub fn write(&self, fields: &Fields, run: Run<'_>, records: &mut Arc<Records>) {
         let is_written = fields.are_written();
         // Those of one member may become the same; those of two never are, for their targets name them.
-        let has_several = !records.groups.is_empty();
+        let has_several = !records.groups().is_empty();
         if records.is_empty() || !(is_written || has_several) {
             return;
         }

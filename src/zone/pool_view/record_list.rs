@@ -294,7 +294,7 @@ impl RecordList {
     /// Whether two records are the same, so that the list must not be copied whole.
     pub fn has_repeats(&self) -> bool {
         match &self.pieces {
-            Pieces::One(piece) => !piece.firsts.is_empty(),
+            Pieces::One(piece) => (piece.distinct as usize) < piece.len(),
             Pieces::Several(several) => several.distinct < several.end().records,
         }
     }
@@ -303,7 +303,7 @@ impl RecordList {
     /// parts a keyed hash.
     pub fn likeness(&self, place: usize) -> u64 {
         match &self.pieces {
-            Pieces::One(piece) => piece.firsts.get(place).map_or(place as u64, |&first| first.into()),
+            Pieces::One(piece) => piece.first(place).map_or(place as u64, u64::from),
             Pieces::Several(several) => several.hasher.hash_one(self.record(place)),
         }
     }

@@ -30,14 +30,6 @@ impl Hold {
     }
 }
 
-/// Whose a record is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bearer {
-    pub lease: LeaseRef,
-    /// Its number among the members of its part.
-    pub member: u32,
-}
-
 /// Records of a part's members, in a stable order: by member, then as the member sorts them.
 #[derive(Clone)]
 pub struct Records {
@@ -47,22 +39,31 @@ pub struct Records {
     /// Where each record ends in `octets`; empty when all have the length `each`.
     pub(super) ends: Box<[u32]>,
     pub(super) each: u32,
-    /// One a record.
-    pub(super) bearers: Arc<[Bearer]>,
-    /// When each goes although its lease runs, monotonic milliseconds; empty when none does.
-    pub(super) lapses_ms: Box<[u64]>,
-    /// For each record, the place of the first that is the same; empty if none is like another.
-    pub(super) firsts: Box<[u32]>,
+    /// Of each record's member.
+    pub(super) leases: Arc<[LeaseRef]>,
     /// How many records differ from all others of the part.
     pub(super) distinct: u32,
-    /// Where each member's records end among all; empty when each member has one.
-    pub(super) groups: Box<[u32]>,
-    /// What its member weighs by each record; the first of a member's says what it weighs among the others. Empty when all weigh
-    /// `weight`.
-    pub(super) weights: Box<[u32]>,
+    /// What members weigh by them, if that is the same.
     pub(super) weight: u32,
+    pub(super) uneven: Option<Box<Uneven>>,
     /// What stands beside them in Additional, if that is plain.
     pub(super) along: Option<Along>,
+}
+
+/// What is to be said of records if not every member has one, alike and for as long as its lease: each list has an entry a record
+/// or is empty, but for `groups`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Uneven {
+    /// Its member's number in the part; empty when that is the record's place.
+    pub members: Box<[u32]>,
+    /// When it goes although its lease runs, monotonic milliseconds; empty when none does.
+    pub lapses_ms: Box<[u64]>,
+    /// The place of the first record that is the same; empty if none is like another.
+    pub firsts: Box<[u32]>,
+    /// An entry a member: where its records end among all; empty when each member has one.
+    pub groups: Box<[u32]>,
+    /// What its member weighs by it; the first of a member's says what it weighs among the others. Empty when all weigh the same.
+    pub weights: Box<[u32]>,
 }
 
 /// The addresses of the members that a list's records name, as encoded for Additional, so that an answer need look at no
@@ -94,13 +95,10 @@ impl Records {
             octets: Arc::default(),
             ends: Box::default(),
             each: 0,
-            bearers: Arc::default(),
-            lapses_ms: Box::default(),
-            firsts: Box::default(),
+            leases: Arc::default(),
             distinct: 0,
-            groups: Box::default(),
-            weights: Box::default(),
             weight: 0,
+            uneven: None,
             along: None,
         }
     }
@@ -125,9 +123,26 @@ impl Records {
 
     /// On what the record at a place hangs; its member by its number in the part.
     pub fn hold(&self, place: usize) -> Option<Hold> {
-        let Bearer { lease, member } = *self.bearers.get(place)?;
-        let lapses_ms = self.lapses_ms.get(place).copied().unwrap_or(FOLLOWS_LEASE);
-        Some(Hold { lease, member, lapses_ms })
+        let lease = *self.leases.get(place)?;
+        let lapses_ms = self.uneven.as_ref().and_then(|uneven| uneven.lapses_ms.get(place));
+        let lapses_ms = lapses_ms.copied().unwrap_or(FOLLOWS_LEASE);
+        Some(Hold { lease, member: self.member(place), lapses_ms })
+    }
+
+    /// The number in the part of the member of the record at a place.
+    pub(super) fn member(&self, place: usize) -> u32 {
+        let member = self.uneven.as_ref().and_then(|uneven| uneven.members.get(place));
+        member.map_or(place as u32, |&member| member)
+    }
+
+    /// Where each member's records end among all; empty when each member has one.
+    pub(super) fn groups(&self) -> &[u32] {
+        self.uneven.as_ref().map_or(&[], |uneven| &uneven.groups)
+    }
+
+    /// The place of the first record that is the same, if any of the part are like others.
+    pub(super) fn first(&self, place: usize) -> Option<u32> {
+        self.uneven.as_ref().and_then(|uneven| uneven.firsts.get(place)).copied()
     }
 
     /// The same of all records, in their order.
@@ -137,21 +152,26 @@ impl Records {
 
     /// The records of the member at a place of the ranking; of the one past the last, an empty range at the end.
     pub fn of_member(&self, place: usize) -> Range<usize> {
-        if self.groups.is_empty() {
+        let groups = self.groups();
+        if groups.is_empty() {
             return place.min(self.len())..(place + 1).min(self.len());
         }
-        let end = |place: usize| self.groups.get(place).map_or(self.len(), |&end| end as usize);
+        let end = |place: usize| groups.get(place).map_or(self.len(), |&end| end as usize);
         place.checked_sub(1).map_or(0, end)..end(place)
     }
 
     /// What the member of the record at a place weighs by it; 0 takes no part.
     pub fn weight(&self, place: usize) -> u32 {
-        self.weights.get(place).copied().unwrap_or(self.weight)
+        let weight = self.uneven.as_ref().and_then(|uneven| uneven.weights.get(place));
+        weight.copied().unwrap_or(self.weight)
     }
 
     /// Whether it has members that weigh nothing.
     pub(super) fn has_weightless(&self) -> bool {
-        if self.weights.is_empty() { self.weight == 0 } else { self.weights.contains(&0) }
+        match &self.uneven {
+            Some(uneven) if !uneven.weights.is_empty() => uneven.weights.contains(&0),
+            _ => self.weight == 0,
+        }
     }
 
     /// The encoded addresses of the member of the record at a place, if the list has them at hand: empty for all but the first
@@ -178,16 +198,16 @@ impl Records {
 
     /// How many members have records in it.
     pub fn members(&self) -> usize {
-        if self.groups.is_empty() { self.len() } else { self.groups.len() }
+        if self.groups().is_empty() { self.len() } else { self.groups().len() }
     }
 
     /// How many records.
     pub fn len(&self) -> usize {
-        self.bearers.len()
+        self.leases.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.bearers.is_empty()
+        self.leases.is_empty()
     }
 }
