@@ -113,7 +113,7 @@ pub struct PoolView {
     /// What the policy wrote into each service's records, if there are several parts.
     written: Box<[Fields]>,
     /// Who was good last, while nobody is, and until when it is answered, monotonic milliseconds.
-    last_good: Option<(Arc<PoolView>, u64)>,
+    last_good: Option<Box<(Arc<PoolView>, u64)>>,
     /// Whether it is itself that of another view.
     is_frozen: bool,
     /// The pool's A records.
@@ -205,12 +205,13 @@ impl PoolView {
 
     /// Who was good last, if nobody is now and it is not too long ago.
     pub fn last_good(&self, now_ms: u64) -> Option<&PoolView> {
-        self.last_good.as_ref().filter(|(_, until_ms)| now_ms < *until_ms).map(|(view, _)| &**view)
+        let (view, until_ms) = &**self.last_good.as_ref()?;
+        (now_ms < *until_ms).then_some(&**view)
     }
 
     /// Until when they are answered, monotonic milliseconds.
     pub fn last_good_until_ms(&self) -> Option<u64> {
-        self.last_good.as_ref().map(|(_, until_ms)| *until_ms)
+        self.last_good.as_ref().map(|good| good.1)
     }
 
     /// Whether any member is fit to serve that has records in a list: its lease runs, it does not drain, and it weighs something.

@@ -387,6 +387,8 @@ impl Published {
         let mut learned = Learned::default();
         for service in &offered {
             if let Err(at) = known.binary_search_by(|(name, _)| name.as_ref().cmp(service)) {
+                // Most pools have one.
+                known.reserve_exact(1);
                 known.insert(at, ((*service).into(), rotors.take()));
                 let name = service_name(service, pool);
                 if zone.index.cell(&name).is_none() {

@@ -60,7 +60,7 @@ impl ViewBuilder<'_> {
             view.last_good = good.map(|(good, until_ms)| {
                 let (mut view, _) = ViewBuilder { before: None, ..*self }.whole(good, &mut None);
                 view.is_frozen = true;
-                (Arc::new(view), until_ms)
+                Box::new((Arc::new(view), until_ms))
             });
         }
         (view, again_ms)

@@ -171,11 +171,14 @@ impl<'v> MemberRef<'v> {
     }
 }
 
+/// Parts, each with how many members come before it.
+type Parts = Vec<(Arc<MemberPart>, u32)>;
+
 /// The members of a view, in name order.
 #[derive(Clone)]
 pub(super) enum Members {
     One(Arc<MemberPart>),
-    Several(Arc<[(Arc<MemberPart>, u32)]>),
+    Several(Arc<Parts>),
 }
 
 impl Members {
@@ -191,7 +194,7 @@ impl Members {
             before += part.views.len() as u32;
             (part, start)
         });
-        Members::Several(parts.collect())
+        Members::Several(Arc::new(parts.collect()))
     }
 
     /// How many parts there are.
