@@ -144,7 +144,7 @@ impl Marks {
     }
 }
 
-/// Where to look for the slot of a digest: twice as many places as members, in buckets of which each digest has two to choose
+/// Where to look for the slot of a digest: half as many places again as members, in buckets of which each digest has two to choose
 /// from, so that hardly any is ever full. Where both are, somebody else's heartbeats go to the registrar.
 pub(super) struct Places {
     blocks: Box<[OnceLock<Box<[AtomicU64]>>]>,
@@ -153,7 +153,7 @@ pub(super) struct Places {
 impl Places {
     /// For so many members.
     pub fn new(members_max: usize) -> Self {
-        let places = members_max.saturating_mul(2).clamp(BLOCK, 2 << SLOT_BITS);
+        let places = members_max.saturating_add(members_max / 2).clamp(BLOCK, 3 << (SLOT_BITS - 1));
         Places { blocks: (0..places.div_ceil(BLOCK)).map(|_| OnceLock::new()).collect() }
     }
 
@@ -203,5 +203,23 @@ impl Places {
         if let Some(place) = place {
             place.store(word, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_digest_is_found_when_there_are_as_many_as_there_may_be() {
+        const MEMBERS: u32 = 200_000;
+        let places = Places::new(MEMBERS as usize);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let digests: Vec<Digest> = (0..MEMBERS).map(|_| Digest::new(rng.u128(..))).collect();
+        for (slot, digest) in (0..).zip(&digests) {
+            places.put(*digest, slot, |held| digests.get(held as usize).map(|digest| digest.tag()));
+        }
+        let is_found = |(slot, digest): (u32, &Digest)| places.slots(*digest).any(|found| found == slot);
+        assert!((0..).zip(&digests).all(is_found));
     }
 }
