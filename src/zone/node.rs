@@ -150,7 +150,7 @@ impl Cell {
 impl Node {
     /// An empty non-terminal.
     pub fn empty() -> Self {
-        Node { rrsets: Arc::from([]), role: Role::Plain }
+        Node { rrsets: Arc::default(), role: Role::Plain }
     }
 
     /// The RRset of a type.

@@ -104,7 +104,9 @@ impl ListBuilder {
         let each = equal_length(&mut ends);
         let shared = [v4, v6].into_iter().find(|addresses| *addresses.octets == *octets);
         let octets = shared.map_or_else(|| octets.into(), |addresses| Arc::clone(&addresses.octets));
-        self.along = Some(Along { octets, ends: ends.into(), each });
+        // Of nothing all share one.
+        let ends = if ends.is_empty() { Arc::default() } else { ends.into() };
+        self.along = Some(Along { octets, ends, each });
     }
 
     /// The records, none of them held to be like another. Whose they are may be as it is in one of `others`.

@@ -67,10 +67,11 @@ impl Standings {
         leases: &LeaseTable,
         now_ms: u64,
     ) -> Self {
-        let asks = settings.ranks_anew();
-        let standings = members.iter().filter(|_| asks);
-        let now: Arc<[Standing]> =
-            standings.map(|member| standing_of(settings, &member, leases, now_ms)).collect();
+        if !settings.ranks_anew() {
+            return Standings { now: Arc::default(), shown: Arc::default(), shown_since_ms: now_ms };
+        }
+        let standings = members.iter().map(|member| standing_of(settings, &member, leases, now_ms));
+        let now: Arc<[Standing]> = standings.collect();
         let fresh = before.filter(|before| now_ms < before.shown_since_ms + SHOWN_MS);
         let fresh = fresh.filter(|before| before.settings.policy == settings.policy);
         let Some(before) = fresh else {
